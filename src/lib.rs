@@ -1,0 +1,2 @@
+//! joold.
+pub mod wire;

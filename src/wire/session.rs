@@ -1,0 +1,423 @@
+//! Sessions, as they stand in a batch of the kernel and in a datagram between daemons.
+//!
+//! Both carry the contents of a `SESSION_ENTRIES` container: one attribute a session, in one of
+//! two formats that the module's version decides. See [`Format`].
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+
+use super::jool::Version;
+use super::netlink::{Attribute, Attributes, FLAG_NESTED, put_attribute};
+use super::{Malformed, array};
+
+/// The number of a session's attribute in its container.
+pub const ENTRY: u16 = 1;
+
+/// How a session is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Since 4.1.11: one block of 36 bytes in network byte order, without the IPv6 destination
+    /// (pool6 and the IPv4 destination imply it).
+    Flat,
+    /// 4.1.0 to 4.1.10, and tables that the kernel lists: attributes within the attribute, in
+    /// host byte order except for the addresses.
+    Nested,
+}
+
+impl Format {
+    /// The format of the batches of a module of that version.
+    pub fn of(version: Version) -> Self {
+        if version < Version::FLAT_SESSIONS {
+            Self::Nested
+        } else {
+            Self::Flat
+        }
+    }
+}
+
+/// The transport protocol of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Protocol {
+    Tcp = 0,
+    Udp = 1,
+    /// Identifiers take the place of ports.
+    Icmp = 2,
+}
+
+/// Where a TCP session stands (RFC 6146, section 3.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum State {
+    Established = 0,
+    V6Init = 1,
+    V4Init = 2,
+    V4FinReceived = 3,
+    V6FinReceived = 4,
+    BothFinReceived = 5,
+    Transitory = 6,
+}
+
+/// Which of the instance's timeouts ends the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Timer {
+    Established = 0,
+    Transitory = 1,
+    IncomingSyn = 2,
+}
+
+impl Protocol {
+    fn new(value: u8) -> Result<Self, Malformed> {
+        [Self::Tcp, Self::Udp, Self::Icmp]
+            .get(usize::from(value))
+            .copied()
+            .ok_or(Malformed::Value {
+                field: "protocol",
+                value: value.into(),
+            })
+    }
+}
+
+impl State {
+    const ALL: [Self; 7] = [
+        Self::Established,
+        Self::V6Init,
+        Self::V4Init,
+        Self::V4FinReceived,
+        Self::V6FinReceived,
+        Self::BothFinReceived,
+        Self::Transitory,
+    ];
+
+    fn new(value: u8) -> Result<Self, Malformed> {
+        Self::ALL
+            .get(usize::from(value))
+            .copied()
+            .ok_or(Malformed::Value {
+                field: "TCP state",
+                value: value.into(),
+            })
+    }
+}
+
+impl Timer {
+    fn new(value: u8) -> Result<Self, Malformed> {
+        [Self::Established, Self::Transitory, Self::IncomingSyn]
+            .get(usize::from(value))
+            .copied()
+            .ok_or(Malformed::Value {
+                field: "timer",
+                value: value.into(),
+            })
+    }
+}
+
+/// A NAT64 session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The IPv6 node.
+    pub source6: (Ipv6Addr, u16),
+    /// The IPv4 node's address as the IPv6 node sees it; the flat format leaves it out.
+    pub destination6: Option<(Ipv6Addr, u16)>,
+    /// The mask: the address of pool4 that stands for the IPv6 node.
+    pub source4: SocketAddrV4,
+    /// The IPv4 node.
+    pub destination4: SocketAddrV4,
+    /// Decides what the ports mean.
+    pub protocol: Protocol,
+    /// [`State::Established`] unless the protocol is TCP.
+    pub state: State,
+    /// The timeout that the session waits for.
+    pub timer: Timer,
+    /// Milliseconds until the session expires.
+    pub expiration: u32,
+}
+
+/// Offsets in the 36 bytes of the flat format.
+mod flat {
+    pub const SOURCE6: usize = 0;
+    pub const SOURCE4: usize = 16;
+    pub const DESTINATION4: usize = 20;
+    pub const EXPIRATION: usize = 24;
+    pub const SOURCE6_PORT: usize = 28;
+    pub const SOURCE4_PORT: usize = 30;
+    pub const DESTINATION4_PORT: usize = 32;
+    pub const BITS: usize = 34;
+    pub const SIZE: usize = 36;
+}
+
+/// Numbers of the attributes of the nested format.
+mod nested {
+    pub const SOURCE6: u16 = 1;
+    pub const DESTINATION6: u16 = 2;
+    pub const SOURCE4: u16 = 3;
+    pub const DESTINATION4: u16 = 4;
+    pub const PROTOCOL: u16 = 5;
+    pub const STATE: u16 = 6;
+    pub const TIMER: u16 = 7;
+    pub const EXPIRATION: u16 = 8;
+    /// Within an address.
+    pub const ADDRESS: u16 = 1;
+    /// Within an address.
+    pub const PORT: u16 = 2;
+}
+
+impl Session {
+    /// Reads the value of a session's attribute.
+    ///
+    /// # Errors
+    /// When the size is not the format's, something is missing, or a field has a value that no
+    /// module writes.
+    pub fn parse(value: &[u8], format: Format) -> Result<Self, Malformed> {
+        match format {
+            Format::Flat => Self::parse_flat(value),
+            Format::Nested => Self::parse_nested(value),
+        }
+    }
+
+    fn parse_flat(value: &[u8]) -> Result<Self, Malformed> {
+        if value.len() != flat::SIZE {
+            return Err(Malformed::SessionSize(value.len()));
+        }
+        let port = |at| u16::from_be_bytes(array(value, at));
+        let address4 = |at| Ipv4Addr::from(array::<4>(value, at));
+        let bits = port(flat::BITS);
+        Ok(Self {
+            source6: (
+                Ipv6Addr::from(array::<16>(value, flat::SOURCE6)),
+                port(flat::SOURCE6_PORT),
+            ),
+            destination6: None,
+            source4: SocketAddrV4::new(address4(flat::SOURCE4), port(flat::SOURCE4_PORT)),
+            destination4: SocketAddrV4::new(
+                address4(flat::DESTINATION4),
+                port(flat::DESTINATION4_PORT),
+            ),
+            protocol: Protocol::new((bits >> 5 & 3) as u8)?,
+            state: State::new((bits >> 2 & 7) as u8)?,
+            timer: Timer::new((bits & 3) as u8)?,
+            expiration: u32::from_be_bytes(array(value, flat::EXPIRATION)),
+        })
+    }
+
+    fn parse_nested(value: &[u8]) -> Result<Self, Malformed> {
+        let find = |number| {
+            Attributes::new(value)
+                .find(number)
+                .ok_or(Malformed::SessionLacks(number))
+        };
+        let byte = |number| find(number)?.u8().ok_or(Malformed::SessionLacks(number));
+        let address4 = |number| {
+            let (address, port) = parse_address::<4>(find(number)?)?;
+            Ok(SocketAddrV4::new(address.into(), port))
+        };
+        let address6 = |number| {
+            let (address, port) = parse_address::<16>(find(number)?)?;
+            Ok((Ipv6Addr::from(address), port))
+        };
+        Ok(Self {
+            source6: address6(nested::SOURCE6)?,
+            destination6: Some(address6(nested::DESTINATION6)?),
+            source4: address4(nested::SOURCE4)?,
+            destination4: address4(nested::DESTINATION4)?,
+            protocol: Protocol::new(byte(nested::PROTOCOL)?)?,
+            state: State::new(byte(nested::STATE)?)?,
+            timer: Timer::new(byte(nested::TIMER)?)?,
+            expiration: find(nested::EXPIRATION)?
+                .u32()
+                .ok_or(Malformed::SessionLacks(nested::EXPIRATION))?,
+        })
+    }
+
+    /// Appends the session's attribute to `out`.
+    pub fn emit(&self, format: Format, out: &mut Vec<u8>) {
+        match format {
+            Format::Flat => put_attribute(out, ENTRY, &self.to_flat()),
+            Format::Nested => put_attribute(out, FLAG_NESTED | ENTRY, &self.to_nested()),
+        }
+    }
+
+    fn to_flat(self) -> [u8; flat::SIZE] {
+        let mut value = [0; flat::SIZE];
+        let mut put = |at: usize, field: &[u8]| {
+            value[at..at + field.len()].copy_from_slice(field);
+        };
+        let bits = (self.protocol as u16) << 5 | (self.state as u16) << 2 | self.timer as u16;
+        put(flat::SOURCE6, &self.source6.0.octets());
+        put(flat::SOURCE4, &self.source4.ip().octets());
+        put(flat::DESTINATION4, &self.destination4.ip().octets());
+        put(flat::EXPIRATION, &self.expiration.to_be_bytes());
+        put(flat::SOURCE6_PORT, &self.source6.1.to_be_bytes());
+        put(flat::SOURCE4_PORT, &self.source4.port().to_be_bytes());
+        put(
+            flat::DESTINATION4_PORT,
+            &self.destination4.port().to_be_bytes(),
+        );
+        put(flat::BITS, &bits.to_be_bytes());
+        value
+    }
+
+    fn to_nested(self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut address = |number, address: &[u8], port: u16| {
+            let mut inner = Vec::new();
+            put_attribute(&mut inner, nested::ADDRESS, address);
+            put_attribute(&mut inner, nested::PORT, &port.to_ne_bytes());
+            put_attribute(&mut out, FLAG_NESTED | number, &inner);
+        };
+        let destination6 = self.destination6.unwrap_or((Ipv6Addr::UNSPECIFIED, 0));
+        address(nested::SOURCE6, &self.source6.0.octets(), self.source6.1);
+        address(
+            nested::DESTINATION6,
+            &destination6.0.octets(),
+            destination6.1,
+        );
+        address(
+            nested::SOURCE4,
+            &self.source4.ip().octets(),
+            self.source4.port(),
+        );
+        address(
+            nested::DESTINATION4,
+            &self.destination4.ip().octets(),
+            self.destination4.port(),
+        );
+        put_attribute(&mut out, nested::PROTOCOL, &[self.protocol as u8]);
+        put_attribute(&mut out, nested::STATE, &[self.state as u8]);
+        put_attribute(&mut out, nested::TIMER, &[self.timer as u8]);
+        put_attribute(&mut out, nested::EXPIRATION, &self.expiration.to_ne_bytes());
+        out
+    }
+}
+
+fn parse_address<const N: usize>(attribute: Attribute<'_>) -> Result<([u8; N], u16), Malformed> {
+    let inside = Attributes::new(attribute.value);
+    let address = inside
+        .clone()
+        .find(nested::ADDRESS)
+        .and_then(|address| address.value.try_into().ok())
+        .ok_or(Malformed::SessionLacks(attribute.number))?;
+    let port = inside
+        .find(nested::PORT)
+        .and_then(|port| port.u16())
+        .ok_or(Malformed::SessionLacks(attribute.number))?;
+    Ok((address, port))
+}
+
+/// The sessions in the contents of a container, in order. Ends at the first bad attribute.
+pub fn sessions(
+    contents: &[u8],
+    format: Format,
+) -> impl Iterator<Item = Result<Session, Malformed>> {
+    Attributes::new(contents)
+        .map(move |attribute| attribute.and_then(|found| Session::parse(found.value, format)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn session() -> impl Strategy<Value = Session> {
+        let address4 =
+            || any::<(u32, u16)>().prop_map(|(ip, port)| SocketAddrV4::new(ip.into(), port));
+        let address6 = || any::<(u128, u16)>().prop_map(|(ip, port)| (Ipv6Addr::from(ip), port));
+        (
+            address6(),
+            address6(),
+            address4(),
+            address4(),
+            0u8..3,
+            0u8..7,
+            0u8..3,
+            any::<u32>(),
+        )
+            .prop_map(
+                |(source6, destination6, source4, destination4, p, s, t, expiration)| Session {
+                    source6,
+                    destination6: Some(destination6),
+                    source4,
+                    destination4,
+                    protocol: Protocol::new(p).unwrap(),
+                    state: State::new(s).unwrap(),
+                    timer: Timer::new(t).unwrap(),
+                    expiration,
+                },
+            )
+    }
+
+    #[test]
+    fn the_format_is_the_modules() {
+        assert_eq!(Format::of(Version::new(4, 1, 10)), Format::Nested);
+        assert_eq!(Format::of(Version::new(4, 1, 11)), Format::Flat);
+    }
+
+    #[test]
+    fn a_tcp_state_that_does_not_exist_is_named() {
+        let mut value = [0; flat::SIZE];
+        value[flat::BITS + 1] = 7 << 2;
+        assert_eq!(
+            Session::parse(&value, Format::Flat).unwrap_err(),
+            Malformed::Value {
+                field: "TCP state",
+                value: 7
+            }
+        );
+    }
+
+    #[test]
+    fn a_session_one_byte_short_is_refused() {
+        assert_eq!(
+            Session::parse(&[0; flat::SIZE - 1], Format::Flat).unwrap_err(),
+            Malformed::SessionSize(35)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_flat_session_reads_back_without_its_ipv6_destination(session in session()) {
+            let mut bytes = Vec::new();
+            session.emit(Format::Flat, &mut bytes);
+            prop_assert_eq!(bytes.len(), 40);
+            let read: Vec<_> = sessions(&bytes, Format::Flat).collect();
+            prop_assert_eq!(read, vec![Ok(Session { destination6: None, ..session })]);
+        }
+
+        #[test]
+        fn a_nested_session_reads_back_whole(session in session()) {
+            let mut bytes = Vec::new();
+            session.emit(Format::Nested, &mut bytes);
+            let read: Vec<_> = sessions(&bytes, Format::Nested).collect();
+            prop_assert_eq!(read, vec![Ok(session)]);
+        }
+
+        #[test]
+        fn any_bytes_are_sessions_or_an_error(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            flat in any::<bool>(),
+        ) {
+            let format = if flat { Format::Flat } else { Format::Nested };
+            prop_assert!(sessions(&bytes, format).count() <= bytes.len() / 4 + 1);
+        }
+
+        #[test]
+        fn a_session_cut_or_changed_anywhere_never_panics(
+            session in session(),
+            flat in any::<bool>(),
+            cut in any::<prop::sample::Index>(),
+            at in any::<prop::sample::Index>(),
+            value in any::<u8>(),
+        ) {
+            let format = if flat { Format::Flat } else { Format::Nested };
+            let mut bytes = Vec::new();
+            session.emit(format, &mut bytes);
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            sessions(&bytes, format).for_each(drop);
+        }
+    }
+}
