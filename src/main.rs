@@ -1,1 +1,76 @@
-fn main() {}
+//! `joold`: see `joold --help`.
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use joold::cli::{self, Invocation};
+use joold::config::Config;
+use joold::engine::Engine;
+use joold::failure::Failure;
+use joold::family::Family;
+use joold::logging;
+use joold::modsocket::ModSocket;
+use joold::netsocket::NetSocket;
+use joold::reactor::Reactor;
+use joold::statsocket::StatSocket;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            logging::fatal(&failure);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    match cli::parse(env::args_os().skip(1))? {
+        Invocation::Help => print(cli::HELP),
+        Invocation::Version => print(concat!("joold ", env!("CARGO_PKG_VERSION"), "\n")),
+        Invocation::Check(sources) => {
+            let (config, warnings) = Config::load(&sources)?;
+            for warning in warnings {
+                // A closed standard error is no reason to call the files wrong.
+                let _ = writeln!(io::stderr(), "joold: warning: {warning}");
+            }
+            print(&(config.to_json() + "\n"))
+        }
+        Invocation::Run {
+            sources,
+            stderr,
+            threshold,
+        } => {
+            let (config, warnings) = Config::load(&sources)?;
+            logging::start(stderr, threshold);
+            log::info!("joold {} starts: {config}", env!("CARGO_PKG_VERSION"));
+            for warning in warnings {
+                log::warn!("{warning}");
+            }
+            serve(&config)
+        }
+    }
+}
+
+fn serve(config: &Config) -> Result<(), Failure> {
+    let family = Family::resolve()?;
+    let modsocket = ModSocket::open(family.group).map_err(|error| {
+        Failure::system("cannot open the socket to Jool's kernel module", &error)
+    })?;
+    let netsocket = NetSocket::open(&config.netsocket)?;
+    let statsocket = config.stats.map(StatSocket::open).transpose()?;
+    let engine = Engine::new(config.modsocket.instance, family.id);
+    let mut reactor = Reactor::new(engine, modsocket, netsocket, statsocket)?;
+    log::info!(
+        "all sockets are open; instance {} is being synchronized",
+        config.modsocket.instance
+    );
+    reactor.run()
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::system("cannot write to standard output", &error))
+}

@@ -1,1 +1,305 @@
-fn main() {}
+//! What users see at the command line: errors, their exit statuses, `--check`, `--help`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A directory of its own for each test, where the files have their default names.
+struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "joold-command-line-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self { path }
+    }
+
+    fn with(self, name: &str, contents: &str) -> Self {
+        fs::write(self.path.join(name), contents).unwrap();
+        self
+    }
+
+    fn joold(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_joold"))
+            .args(arguments)
+            .current_dir(&self.path)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs joold, which must exit with `status` and without touching standard output; returns
+    /// standard error.
+    fn fails(&self, arguments: &[&str], status: i32) -> String {
+        let output = self.joold(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{error}");
+        assert_eq!(output.stdout, b"", "{error}");
+        error
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+const NETSOCKET: &str = r#"{
+  "multicast address": "ff08::db8:64:64",
+  "multicast port": "6464",
+  "in interface": "lo",
+  "out interface": "lo",
+  "ttl": 3
+}"#;
+const MODSOCKET: &str = r#"{ "instance": "default" }"#;
+
+fn configured() -> Directory {
+    Directory::new()
+        .with("netsocket.json", NETSOCKET)
+        .with("modsocket.json", MODSOCKET)
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let directory = Directory::new();
+    let help = directory.joold(&["--help"]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(
+        help.contains("Usage: joold [OPTIONS] [NETSOCKET] [MODSOCKET] [PORT]"),
+        "{help}"
+    );
+    for line in help.lines() {
+        assert!(line.len() <= 80, "wider than a terminal: {line}");
+    }
+    let version = directory.joold(&["--version"]);
+    assert_eq!(
+        String::from_utf8(version.stdout).unwrap(),
+        format!("joold {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn check_prints_the_effective_configuration_as_json() {
+    let output = configured().joold(&["--check", "netsocket.json", "modsocket.json", "45678"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(output.stderr, b"");
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        printed,
+        serde_json::json!({
+            "netsocket": {
+                "multicast address": "ff08::db8:64:64",
+                "multicast port": 6464,
+                "in interface": { "name": "lo", "index": 1, "address": null },
+                "out interface": { "name": "lo", "index": 1, "address": null },
+                "ttl": 3
+            },
+            "modsocket": { "instance": "default" },
+            "stats port": 45678
+        })
+    );
+}
+
+#[test]
+fn check_resolves_defaults_and_old_files() {
+    let directory = Directory::new().with("modsocket.json", "{}").with(
+        "netsocket.json",
+        r#"{"MULTICAST ADDRESS": "233.252.0.64", "multicast port": 6464, "reuseaddr": 1}"#,
+    );
+    let output = directory.joold(&["--check"]);
+    assert!(output.status.success());
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        warning.starts_with("joold: warning: netsocket.json: \"reuseaddr\" is not a key"),
+        "{warning}"
+    );
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["netsocket"]["ttl"], 1);
+    assert_eq!(
+        printed["netsocket"]["in interface"],
+        serde_json::Value::Null
+    );
+    assert_eq!(printed["modsocket"]["instance"], "default");
+    assert_eq!(printed["stats port"], serde_json::Value::Null);
+}
+
+#[test]
+fn the_examples_pass_the_check_but_for_their_interfaces() {
+    let etc = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/");
+    for (example, interface) in [
+        ("netsocket-ipv6.json", "eth0"),
+        ("netsocket-ipv4.json", "192.0.2.1"),
+    ] {
+        let text = fs::read_to_string(format!("{etc}{example}")).unwrap();
+        assert!(text.contains(interface), "{example}");
+        let modsocket = fs::read_to_string(format!("{etc}modsocket.json")).unwrap();
+        let directory = Directory::new()
+            .with("netsocket.json", &text.replace(interface, "lo"))
+            .with("modsocket.json", &modsocket);
+        let output = directory.joold(&["--check"]);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(output.stderr, b"");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_64() {
+    let directory = configured();
+    let cases: [(&[&str], &str); 5] = [
+        (&["--verbose"], "'--verbose'"),
+        (&["a", "b", "1", "d"], "\"d\""),
+        (
+            &["--log-level", "loud"],
+            "expected one of error, warning, notice, debug",
+        ),
+        (
+            &["--check", "netsocket.json", "modsocket.json", "0"],
+            "PORT: 0 is out of range",
+        ),
+        (
+            &["netsocket.json", "modsocket.json", "no-such-service"],
+            "\"no-such-service\"",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let error = directory.fails(arguments, 64);
+        assert!(
+            error.starts_with("joold: ") && error.contains(expected),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_file_exits_with_78_before_anything_is_opened() {
+    let with = |change: &str, to: &str| NETSOCKET.replace(change, to);
+    let cases = [
+        (
+            with("\"ttl\": 3", "\"ttl\" 3"),
+            "netsocket.json, line 6, column 9: not valid JSON: expected `:`",
+        ),
+        (
+            "[1, 2]".to_owned(),
+            "netsocket.json: the file holds an array; expected an object",
+        ),
+        (
+            String::new(),
+            "netsocket.json: the file is empty; expected an object",
+        ),
+        (
+            with("ff08::db8:64:64", "2001:db8::1"),
+            "\"multicast address\": 2001:db8::1 is a unicast address",
+        ),
+        (
+            with("ff08::db8:64:64", "ff08::g"),
+            "\"multicast address\": \"ff08::g\" is neither an address nor",
+        ),
+        (
+            with("multicast address", "address"),
+            "netsocket.json: \"multicast address\" is missing",
+        ),
+        (
+            with("\"6464\"", "\"no-such-service\""),
+            "\"multicast port\": there is no UDP service \"no-such-service\"",
+        ),
+        (
+            with("\"6464\"", "65536"),
+            "\"multicast port\": 65536 is out of range; expected a number from 1 to 65535",
+        ),
+        (
+            with("\"ttl\": 3", "\"ttl\": 300"),
+            "\"ttl\": 300 is out of range; expected a whole number from 0 to 255",
+        ),
+        (
+            with("\"ttl\": 3", "\"ttl\": \"3\""),
+            "\"ttl\": \"3\" is wrong; expected a whole number from 0 to 255",
+        ),
+        (
+            with("\"in interface\": \"lo\"", "\"in interface\": \"absent0\""),
+            "\"in interface\": there is no interface \"absent0\"",
+        ),
+        (
+            with(
+                "\"out interface\": \"lo\"",
+                "\"out interface\": \"192.0.2.99\"",
+            ),
+            "\"out interface\": no interface has the address 192.0.2.99",
+        ),
+    ];
+    for (netsocket, expected) in cases {
+        let directory = configured().with("netsocket.json", &netsocket);
+        for arguments in [&["--check"][..], &[]] {
+            let error = directory.fails(arguments, 78);
+            assert!(error.starts_with("joold: netsocket.json"), "{error}");
+            assert!(error.contains(expected), "{expected}\n{error}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_instance_name_exits_with_78() {
+    for name in ["", "a-name-of-16-by", "tab\\there", "\\u0000"] {
+        let name = name.replace("a-name-of-16-by", "a-name-of-16-byt");
+        let directory =
+            configured().with("modsocket.json", &format!(r#"{{"instance": "{name}"}}"#));
+        let error = directory.fails(&[], 78);
+        assert!(
+            error.starts_with("joold: modsocket.json: \"instance\": "),
+            "{error}"
+        );
+        assert!(
+            error.contains("expected the name of a Jool instance"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_exits_with_78() {
+    let directory = configured();
+    let error = directory.fails(&["absent.json"], 78);
+    assert_eq!(
+        error,
+        "joold: absent.json: cannot read the configuration file: No such file or directory\n"
+    );
+    let error = directory.fails(&["."], 78);
+    assert_eq!(
+        error,
+        "joold: .: this is a directory; expected a configuration file\n"
+    );
+}
+
+#[test]
+fn a_port_may_be_a_services_name() {
+    let services = fs::read_to_string("/etc/services").expect("Debian's netbase has this file");
+    let (name, port) = services
+        .lines()
+        .find_map(|line| {
+            let mut words = line.split_whitespace();
+            let name = words.next().filter(|name| !name.starts_with('#'))?;
+            let port = words.next()?.strip_suffix("/udp")?.parse::<u16>().ok()?;
+            Some((name.to_owned(), port))
+        })
+        .expect("/etc/services knows some UDP service");
+    let output = configured().joold(&["--check", "netsocket.json", "modsocket.json", &name]);
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["stats port"], port);
+}

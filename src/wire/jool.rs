@@ -136,6 +136,11 @@ impl InstanceName {
     /// Size of the name's field in a Jool header; its last byte is always 0.
     pub const FIELD: usize = 16;
 
+    /// What Jool calls an instance that was not given a name.
+    pub const DEFAULT: Self = Self {
+        bytes: *b"default\0\0\0\0\0\0\0\0\0",
+    };
+
     /// # Errors
     /// A sentence that says what is wrong with `name`.
     pub fn new(name: &str) -> Result<Self, &'static str> {

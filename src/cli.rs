@@ -1,0 +1,199 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+use crate::config::Sources;
+use crate::failure::Failure;
+use crate::logging::Threshold;
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+joold - keeps the session table of a Jool NAT64 in sync with those of its peers
+
+Usage: joold [OPTIONS] [NETSOCKET] [MODSOCKET] [PORT]
+
+Arguments:
+  NETSOCKET  JSON file: the multicast group and the interfaces to use
+             (default: netsocket.json)
+  MODSOCKET  JSON file: the Jool instance to serve (default: modsocket.json)
+  PORT       UDP port, by number or service name, where any datagram is
+             answered with the counters (default: no stats server)
+
+Options:
+      --check            Check both files, print the effective configuration
+                         as JSON, and exit
+      --stderr           Log to standard error instead of syslog
+      --log-level LEVEL  error, warning, notice or debug (default: notice)
+  -h, --help             Print this, and exit
+  -V, --version          Print the version, and exit
+
+Keys of NETSOCKET:
+  \"multicast address\"  IPv4 or IPv6 multicast address (mandatory)
+  \"multicast port\"     UDP port, by number or service name (mandatory)
+  \"in interface\"       Interface to receive on, by name or by address
+                       (default: the kernel chooses, by its routes)
+  \"out interface\"      Interface to send on, by name or by address
+                       (default: the kernel chooses, by its routes)
+  \"ttl\"                TTL or hop limit of what is sent, 0 to 255 (default: 1)
+
+Keys of MODSOCKET:
+  \"instance\"           Name of the Jool instance (default: default)
+
+Signals:
+  SIGTERM, SIGINT      Stop
+  SIGUSR1              Log all counters
+
+Exit status:
+  0   stopped by SIGTERM or SIGINT; --check found nothing wrong
+  64  the command line is wrong
+  69  something is missing, such as Jool's kernel module
+  71  the operating system refused something
+  77  a permission is missing
+  78  a configuration file is wrong
+";
+
+/// What the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+    /// `--check`
+    Check(Sources),
+    /// The daemon.
+    Run {
+        /// Where its configuration stands.
+        sources: Sources,
+        /// `--stderr`
+        stderr: bool,
+        /// `--log-level`
+        threshold: Threshold,
+    },
+}
+
+/// Parses the arguments, without the program's name.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Failure> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut positional = Vec::new();
+    let (mut check, mut stderr, mut threshold) = (false, false, Threshold::default());
+    while let Some(argument) = parser.next().map_err(wrong)? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Invocation::Help),
+            Short('V') | Long("version") => return Ok(Invocation::Version),
+            Long("check") => check = true,
+            Long("stderr") => stderr = true,
+            Long("log-level") => threshold = level(&parser.value().map_err(wrong)?)?,
+            Value(value) if positional.len() < 3 => positional.push(value),
+            argument => return Err(wrong(argument.unexpected())),
+        }
+    }
+    let sources = sources(positional)?;
+    Ok(match check {
+        true => Invocation::Check(sources),
+        false => Invocation::Run {
+            sources,
+            stderr,
+            threshold,
+        },
+    })
+}
+
+fn sources(positional: Vec<OsString>) -> Result<Sources, Failure> {
+    let mut positional = positional.into_iter();
+    Ok(Sources {
+        netsocket: positional.next().unwrap_or("netsocket.json".into()).into(),
+        modsocket: positional
+            .next()
+            .map_or_else(|| "modsocket.json".into(), PathBuf::from),
+        stats: positional
+            .next()
+            .map(|port| port.string())
+            .transpose()
+            .map_err(wrong)?,
+    })
+}
+
+fn level(value: &OsString) -> Result<Threshold, Failure> {
+    value
+        .to_str()
+        .and_then(|name| name.parse().ok())
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "--log-level: {value:?} is no level; expected one of {}",
+                Threshold::NAMES.join(", ")
+            ))
+        })
+}
+
+fn wrong(error: lexopt::Error) -> Failure {
+    Failure::usage(format!("{error}; \"joold --help\" tells what there is"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Invocation, String> {
+        parse(line.split_whitespace().map(OsString::from)).map_err(|failure| failure.message)
+    }
+
+    fn sources(line: &str) -> Sources {
+        match run(line).unwrap() {
+            Invocation::Run { sources, .. } | Invocation::Check(sources) => sources,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_files_have_upstreams_default_names_and_the_stats_server_is_off() {
+        assert_eq!(
+            sources(""),
+            Sources {
+                netsocket: "netsocket.json".into(),
+                modsocket: "modsocket.json".into(),
+                stats: None
+            }
+        );
+    }
+
+    #[test]
+    fn arguments_come_in_upstreams_order() {
+        assert_eq!(
+            sources("net mod 45678"),
+            Sources {
+                netsocket: "net".into(),
+                modsocket: "mod".into(),
+                stats: Some("45678".to_owned())
+            }
+        );
+    }
+
+    #[test]
+    fn options_stand_anywhere() {
+        assert!(matches!(run("net --check mod"), Ok(Invocation::Check(_))));
+        assert!(matches!(
+            run("net --stderr"),
+            Ok(Invocation::Run { stderr: true, .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, named) in [
+            ("--verbose", "--verbose"),
+            ("a b c d", "\"d\""),
+            ("--log-level loud", "\"loud\""),
+            ("--log-level", "--log-level"),
+        ] {
+            let error = run(line).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! A configuration file: one JSON object, read as upstream reads it.
+//!
+//! Upstream compares keys without case, takes the first of two equal ones and ignores those that
+//! it does not know. So does this, but it says so.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use crate::failure::{Failure, words};
+
+const EXPECTED: &str = "expected an object: { \"key\": value, ... }";
+
+/// Far more than any configuration needs; what is longer is some other file.
+const LONGEST: u64 = 1 << 20;
+
+/// The members of the object in one file, from which keys are taken one by one.
+#[derive(Debug)]
+pub struct Document {
+    file: String,
+    members: Vec<(String, Value)>,
+    warnings: Vec<String>,
+}
+
+/// The value of one key, with what an error about it needs.
+#[derive(Debug)]
+pub struct Entry {
+    file: String,
+    /// As this program writes it.
+    key: &'static str,
+    /// As the file has it.
+    pub value: Value,
+}
+
+impl Document {
+    /// Reads and parses `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no JSON, or holds something else than an object.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let file = path.display().to_string();
+        let text =
+            read(path).map_err(|problem| Failure::configuration(format!("{file}: {problem}")))?;
+        Self::parse(file, &text)
+    }
+
+    /// Parses the contents of `file`.
+    ///
+    /// # Errors
+    /// When they are no JSON, or hold something else than an object.
+    pub fn parse(file: String, text: &[u8]) -> Result<Self, Failure> {
+        if text.iter().all(u8::is_ascii_whitespace) {
+            return Err(Failure::configuration(format!(
+                "{file}: the file is empty; {EXPECTED}"
+            )));
+        }
+        let value: Value = serde_json::from_slice(text).map_err(|error| syntax(&file, &error))?;
+        if !value.is_object() {
+            return Err(Failure::configuration(format!(
+                "{file}: the file holds {}; {EXPECTED}",
+                describe(&value)
+            )));
+        }
+        let Members(members) =
+            serde_json::from_slice(text).map_err(|error| syntax(&file, &error))?;
+        Ok(Self {
+            file,
+            members,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Takes `key` out, if it is there; `null` counts as not there.
+    pub fn take(&mut self, key: &'static str) -> Option<Entry> {
+        let at = self
+            .members
+            .iter()
+            .position(|(name, _)| name.eq_ignore_ascii_case(key))?;
+        let (_, value) = self.members.remove(at);
+        while let Some(at) = self
+            .members
+            .iter()
+            .position(|(name, _)| name.eq_ignore_ascii_case(key))
+        {
+            let (name, _) = self.members.remove(at);
+            self.warnings.push(format!(
+                "{}: \"{name}\" is there twice; the first counts",
+                self.file
+            ));
+        }
+        (!value.is_null()).then_some(Entry {
+            file: self.file.clone(),
+            key,
+            value,
+        })
+    }
+
+    /// Takes `key` out.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn require(&mut self, key: &'static str, expected: &str) -> Result<Entry, Failure> {
+        self.take(key).ok_or_else(|| self.missing(key, expected))
+    }
+
+    fn missing(&self, key: &str, expected: &str) -> Failure {
+        Failure::configuration(format!(
+            "{}: \"{key}\" is missing; expected {expected}",
+            self.file
+        ))
+    }
+
+    /// An error about what `key` means together with the rest.
+    pub fn error(&self, key: &str, problem: impl fmt::Display) -> Failure {
+        Failure::configuration(format!("{}: \"{key}\": {problem}", self.file))
+    }
+
+    /// Ends the reading: what was not taken is not known. Returns the warnings, a line each.
+    pub fn finish(mut self, known: &[&str]) -> Vec<String> {
+        for (name, _) in &self.members {
+            self.warnings.push(format!(
+                "{}: \"{name}\" is not a key of this file and is ignored; the keys are {}",
+                self.file,
+                quoted(known)
+            ));
+        }
+        self.warnings
+    }
+}
+
+impl Entry {
+    /// The value, which must be a string.
+    ///
+    /// # Errors
+    /// When it is something else; `expected` says what it should be.
+    pub fn string(&self, expected: &str) -> Result<&str, Failure> {
+        self.value.as_str().ok_or_else(|| self.wrong(expected))
+    }
+
+    /// An error about this value.
+    pub fn wrong(&self, expected: &str) -> Failure {
+        self.error(format_args!(
+            "{} is wrong; expected {expected}",
+            describe(&self.value)
+        ))
+    }
+
+    /// An error about this value, in other words.
+    pub fn error(&self, problem: impl fmt::Display) -> Failure {
+        Failure::configuration(format!("{}: \"{}\": {problem}", self.file, self.key))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable =
+        |error: io::Error| format!("cannot read the configuration file: {}", words(&error));
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.is_dir() {
+        return Err("this is a directory; expected a configuration file".to_owned());
+    }
+    let mut text = Vec::new();
+    file.take(LONGEST + 1)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?;
+    if text.len() as u64 > LONGEST {
+        return Err(format!(
+            "more than {LONGEST} bytes: this is no configuration file"
+        ));
+    }
+    Ok(text)
+}
+
+fn syntax(file: &str, error: &serde_json::Error) -> Failure {
+    let whole = error.to_string();
+    let what = whole
+        .rsplit_once(" at line ")
+        .map_or(whole.as_str(), |(what, _)| what);
+    Failure::configuration(format!(
+        "{file}, line {}, column {}: not valid JSON: {what}",
+        error.line(),
+        error.column()
+    ))
+}
+
+/// A value, short enough for a line of a log.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        other => {
+            let text = other.to_string();
+            match text.char_indices().nth(60) {
+                Some((end, _)) => format!("{}...", &text[..end]),
+                None => text,
+            }
+        }
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    quoted.join(", ")
+}
+
+/// An object's members in the file's order, equal keys included.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn document(text: &str) -> Result<Document, Failure> {
+        Document::parse("file.json".to_owned(), text.as_bytes())
+    }
+
+    #[test]
+    fn keys_are_found_without_case() {
+        let mut document = document(r#"{"INSTANCE": "a"}"#).unwrap();
+        assert_eq!(document.take("instance").unwrap().value, "a");
+    }
+
+    #[test]
+    fn of_two_equal_keys_the_first_counts_and_the_second_is_named() {
+        let mut document = document(r#"{"ttl": 1, "TTL": 2}"#).unwrap();
+        assert_eq!(document.take("ttl").unwrap().value, 1);
+        assert_eq!(
+            document.finish(&["ttl"]),
+            [r#"file.json: "TTL" is there twice; the first counts"#]
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_warning_that_names_it_and_the_known_ones() {
+        let document = document(r#"{"reuseaddr": 1}"#).unwrap();
+        assert_eq!(
+            document.finish(&["instance"]),
+            [
+                r#"file.json: "reuseaddr" is not a key of this file and is ignored; the keys are "instance""#
+            ]
+        );
+    }
+
+    #[test]
+    fn broken_json_is_placed_by_line_and_column() {
+        let error = document("{\n  \"ttl\" 3\n}").unwrap_err().message;
+        assert_eq!(
+            error,
+            "file.json, line 2, column 9: not valid JSON: expected `:`"
+        );
+    }
+
+    #[test]
+    fn an_array_at_the_top_is_refused() {
+        let error = document("[]").unwrap_err().message;
+        assert!(
+            error.starts_with("file.json: the file holds an array; expected an object"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_long_value_is_cut_in_errors() {
+        let long = format!(r#"{{"instance": "{}"}}"#, "é".repeat(500));
+        let mut document = document(&long).unwrap();
+        assert!(document.take("instance").unwrap().wrong("x").message.len() < 250);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_document_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Document::parse("file.json".to_owned(), &bytes);
+        }
+
+        #[test]
+        fn any_text_that_looks_like_an_object_is_a_document_or_an_error(text in r#"\{("[a-z ]{0,9}":("[^"]{0,5}"|[0-9]{1,4}|null|\[\]),?){0,4}\}"#) {
+            let _ = Document::parse("file.json".to_owned(), text.as_bytes());
+        }
+    }
+}

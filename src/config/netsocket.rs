@@ -1,0 +1,481 @@
+//! The network file: which multicast group carries the sessions, and over which interfaces.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::document::Entry;
+use super::{Document, port};
+use crate::failure::Failure;
+use crate::interfaces::{Interface, Interfaces};
+
+const ADDRESS: &str = "multicast address";
+const PORT: &str = "multicast port";
+const IN: &str = "in interface";
+const OUT: &str = "out interface";
+const TTL: &str = "ttl";
+const KEYS: [&str; 5] = [ADDRESS, PORT, IN, OUT, TTL];
+
+const DEFAULT_TTL: u8 = 1;
+
+/// The network file's contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetsocketConfig {
+    /// `"multicast address"`: the group. IPv4 or IPv6; mandatory.
+    #[serde(rename = "multicast address")]
+    pub group: IpAddr,
+    /// `"multicast port"`: the UDP port; mandatory.
+    #[serde(rename = "multicast port")]
+    pub port: u16,
+    /// `"in interface"`: where the group is joined. Default: the kernel chooses, by its routes.
+    #[serde(rename = "in interface")]
+    pub incoming: Option<Link>,
+    /// `"out interface"`: where datagrams leave. Default: the kernel chooses, by its routes.
+    #[serde(rename = "out interface")]
+    pub outgoing: Option<Link>,
+    /// `"ttl"`: IPv4 time to live or IPv6 hop limit of what is sent. Default: 1.
+    pub ttl: u8,
+}
+
+/// An interface that a file names, by its name or by one of its addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// The address that the file named it by, if it did; IPv4 datagrams are sent from it.
+    #[serde(serialize_with = "as_text")]
+    pub address: Option<IpAddr>,
+}
+
+impl NetsocketConfig {
+    /// Takes the keys out of `document`. Also returns warnings.
+    ///
+    /// # Errors
+    /// When a mandatory key is missing, or a value is none that its key can have.
+    pub fn from_document(
+        mut document: Document,
+        interfaces: &Interfaces,
+    ) -> Result<(Self, Vec<String>), Failure> {
+        let link = |entry: Entry| link(&entry, interfaces);
+        let (group, zone) = group(&document.require(ADDRESS, EXPECTED_GROUP)?, interfaces)?;
+        let port = port_number(&document.require(PORT, port::EXPECTED)?)?;
+        let incoming = document.take(IN).map(link).transpose()?;
+        let outgoing = document.take(OUT).map(link).transpose()?;
+        let ttl = document
+            .take(TTL)
+            .map_or(Ok(DEFAULT_TTL), |entry| ttl(&entry))?;
+        let config = Self {
+            group,
+            port,
+            incoming: incoming.or_else(|| zone.clone()),
+            outgoing: outgoing.or(zone),
+            ttl,
+        };
+        if config.needs_scope() && config.scope().is_none() {
+            return Err(document.error(
+                ADDRESS,
+                format_args!(
+                    "{group} is a link-local group; \"{IN}\" or \"{OUT}\" must name its link"
+                ),
+            ));
+        }
+        Ok((config, document.finish(&KEYS)))
+    }
+
+    /// Where datagrams to the group are received.
+    pub fn local(&self) -> SocketAddr {
+        self.address(self.incoming.as_ref().or(self.outgoing.as_ref()))
+    }
+
+    /// Where datagrams are sent.
+    pub fn destination(&self) -> SocketAddr {
+        self.address(self.outgoing.as_ref().or(self.incoming.as_ref()))
+    }
+
+    fn address(&self, link: Option<&Link>) -> SocketAddr {
+        let scope = link
+            .filter(|_| self.needs_scope())
+            .map_or(0, |link| link.index);
+        match self.group {
+            IpAddr::V4(ip) => SocketAddrV4::new(ip, self.port).into(),
+            IpAddr::V6(ip) => SocketAddrV6::new(ip, self.port, 0, scope).into(),
+        }
+    }
+
+    fn scope(&self) -> Option<&Link> {
+        self.incoming.as_ref().or(self.outgoing.as_ref())
+    }
+
+    /// Interface-local and link-local groups mean nothing without their link (RFC 4007).
+    fn needs_scope(&self) -> bool {
+        match self.group {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(ip) => matches!(ip.octets()[1] & 0xf, 1 | 2),
+        }
+    }
+}
+
+impl fmt::Display for NetsocketConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "multicast address {}, multicast port {}, ",
+            self.group, self.port
+        )?;
+        for (key, link) in [(IN, &self.incoming), (OUT, &self.outgoing)] {
+            match link {
+                Some(link) => write!(f, "{key} {link}, ")?,
+                None => write!(f, "{key} chosen by the kernel's routes, ")?,
+            }
+        }
+        write!(f, "ttl {}", self.ttl)
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{} ({address})", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+const EXPECTED_GROUP: &str =
+    "an IPv4 or IPv6 multicast address, such as \"ff08::db8:64:64\" or \"233.252.0.64\"";
+const EXPECTED_LINK: &str = "the name of an interface or one of its addresses";
+const EXPECTED_TTL: &str = "a whole number from 0 to 255";
+
+fn group(entry: &Entry, interfaces: &Interfaces) -> Result<(IpAddr, Option<Link>), Failure> {
+    let text = entry.string(EXPECTED_GROUP)?;
+    // "ff02::db8:64:64%eth0": the zone stands for the interfaces that no key names.
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let wrong = |problem: String| entry.error(format_args!("{problem}; expected {EXPECTED_GROUP}"));
+    let address = literal_or_name(address).ok_or_else(|| {
+        wrong(format!(
+            "\"{text}\" is neither an address nor a name that resolves to one"
+        ))
+    })?;
+    if !address.is_multicast() {
+        return Err(wrong(format!("{address} is a unicast address")));
+    }
+    let zone = zone.map(|zone| find(zone, interfaces).map_err(|problem| entry.error(problem)));
+    Ok((address, zone.transpose()?))
+}
+
+/// Upstream resolves names here, so old files may have one. What looks like an address is none.
+fn literal_or_name(text: &str) -> Option<IpAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    if text.is_empty() || text.contains(':') || !text.contains(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    dns_lookup::lookup_host(text).ok()?.next()
+}
+
+fn port_number(entry: &Entry) -> Result<u16, Failure> {
+    let port = match &entry.value {
+        Value::String(text) => port::port_of(text),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => port::number(number),
+            None => Err(format!("{number} is out of range")),
+        },
+        _ => return Err(entry.wrong(port::EXPECTED)),
+    };
+    port.map_err(|problem| entry.error(format_args!("{problem}; expected {}", port::EXPECTED)))
+}
+
+fn ttl(entry: &Entry) -> Result<u8, Failure> {
+    if !entry.value.is_number() {
+        return Err(entry.wrong(EXPECTED_TTL));
+    }
+    entry
+        .value
+        .as_u64()
+        .and_then(|ttl| u8::try_from(ttl).ok())
+        .ok_or_else(|| {
+            entry.error(format_args!(
+                "{} is out of range; expected {EXPECTED_TTL}",
+                entry.value
+            ))
+        })
+}
+
+fn link(entry: &Entry, interfaces: &Interfaces) -> Result<Link, Failure> {
+    find(entry.string(EXPECTED_LINK)?, interfaces).map_err(|problem| entry.error(problem))
+}
+
+/// The interface that `text` names in any of the ways: "eth0", "192.0.2.1", "2001:db8::1",
+/// "fe80::1%eth0".
+fn find(text: &str, interfaces: &Interfaces) -> Result<Link, String> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let found = |interface: &Interface, address| Link {
+        name: interface.name.clone(),
+        index: interface.index,
+        address,
+    };
+    let there = || {
+        format!(
+            "expected {EXPECTED_LINK}; there are {}",
+            interfaces.describe()
+        )
+    };
+    match address.parse::<IpAddr>() {
+        Ok(address) => interfaces
+            .with_address(address, zone)
+            .map(|interface| found(interface, Some(address)))
+            .ok_or_else(|| format!("no interface has the address {text}; {}", there())),
+        Err(_) => interfaces
+            .named(text)
+            .map(|interface| found(interface, None))
+            .ok_or_else(|| format!("there is no interface \"{text}\"; {}", there())),
+    }
+}
+
+fn as_text<S: Serializer>(address: &Option<IpAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn interfaces() -> Interfaces {
+        let interface = |index, name: &str, addresses: &[&str]| Interface {
+            index,
+            name: name.to_owned(),
+            addresses: addresses
+                .iter()
+                .map(|address| address.parse().unwrap())
+                .collect(),
+        };
+        Interfaces::of(vec![
+            interface(1, "lo", &["127.0.0.1", "::1"]),
+            interface(2, "eth0", &["192.0.2.1", "2001:db8::1", "fe80::1"]),
+            interface(3, "eth1", &["fe80::1"]),
+        ])
+    }
+
+    fn parse_with_warnings(text: &str) -> Result<(NetsocketConfig, Vec<String>), String> {
+        Document::parse("netsocket.json".to_owned(), text.as_bytes())
+            .and_then(|document| NetsocketConfig::from_document(document, &interfaces()))
+            .map_err(|failure| failure.message)
+    }
+
+    fn parse(text: &str) -> Result<NetsocketConfig, String> {
+        parse_with_warnings(text).map(|(config, _)| config)
+    }
+
+    /// The file with its mandatory keys and `more`.
+    fn with(more: &str) -> Result<NetsocketConfig, String> {
+        parse(&format!(
+            r#"{{"multicast address": "ff08::db8:64:64", "multicast port": "6464"{more}}}"#
+        ))
+    }
+
+    #[test]
+    fn the_manuals_ipv6_example_is_understood() {
+        let config =
+            with(r#", "in interface": "eth0", "out interface": "eth0", "ttl": 3"#).unwrap();
+        assert_eq!(
+            config.destination(),
+            "[ff08::db8:64:64]:6464".parse().unwrap()
+        );
+        assert_eq!((config.incoming.unwrap().index, config.ttl), (2, 3));
+    }
+
+    #[test]
+    fn the_manuals_ipv4_example_is_understood() {
+        let config = parse(
+            r#"{"multicast address": "233.252.0.64", "multicast port": "6464",
+                "in interface": "192.0.2.1", "out interface": "192.0.2.1", "ttl": 3}"#,
+        )
+        .unwrap();
+        let link = config.outgoing.unwrap();
+        assert_eq!(
+            (link.index, link.address),
+            (2, Some("192.0.2.1".parse().unwrap()))
+        );
+    }
+
+    #[test]
+    fn an_interface_goes_by_name_or_address_whatever_the_group() {
+        for interface in ["eth0", "192.0.2.1", "2001:db8::1", "fe80::1%eth0"] {
+            let config = with(&format!(r#", "in interface": "{interface}""#)).unwrap();
+            assert_eq!(config.incoming.unwrap().index, 2, "{interface}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_two_interfaces_have_is_told_apart_by_its_zone() {
+        let config = with(r#", "in interface": "fe80::1%eth1""#).unwrap();
+        assert_eq!(config.incoming.unwrap().index, 3);
+    }
+
+    #[test]
+    fn the_interfaces_are_the_kernels_choice_and_the_ttl_is_1_by_default() {
+        let config = with("").unwrap();
+        assert_eq!(
+            (config.incoming, config.outgoing, config.ttl),
+            (None, None, 1)
+        );
+    }
+
+    #[test]
+    fn the_port_is_a_string_or_a_number() {
+        let config = parse(r#"{"multicast address": "ff08::1", "multicast port": 6464}"#);
+        assert_eq!(config.unwrap().port, 6464);
+    }
+
+    #[test]
+    fn a_link_local_group_takes_its_scope_from_the_interface() {
+        let config = parse(
+            r#"{"multicast address": "ff02::db8:64:64", "multicast port": 6464,
+                "in interface": "eth0", "out interface": "eth1"}"#,
+        )
+        .unwrap();
+        assert_eq!(config.local(), "[ff02::db8:64:64%2]:6464".parse().unwrap());
+        assert_eq!(
+            config.destination(),
+            "[ff02::db8:64:64%3]:6464".parse().unwrap()
+        );
+    }
+
+    #[test]
+    fn a_link_local_group_takes_its_scope_from_its_zone() {
+        let config =
+            parse(r#"{"multicast address": "ff02::1%eth1", "multicast port": 6464}"#).unwrap();
+        assert_eq!(config.local(), "[ff02::1%3]:6464".parse().unwrap());
+        assert_eq!(config.outgoing.unwrap().name, "eth1");
+    }
+
+    #[test]
+    fn a_link_local_group_without_an_interface_is_refused() {
+        let error = parse(r#"{"multicast address": "ff02::1", "multicast port": 1}"#).unwrap_err();
+        assert_eq!(
+            error,
+            "netsocket.json: \"multicast address\": ff02::1 is a link-local group; \
+             \"in interface\" or \"out interface\" must name its link"
+        );
+    }
+
+    #[test]
+    fn a_wide_group_has_no_scope() {
+        let config = with(r#", "in interface": "eth0""#).unwrap();
+        assert_eq!(config.local(), "[ff08::db8:64:64]:6464".parse().unwrap());
+    }
+
+    #[test]
+    fn each_error_names_file_key_value_and_expectation() {
+        let cases = [
+            (
+                r#"{"multicast port": 1}"#,
+                "netsocket.json: \"multicast address\" is missing; expected an IPv4 or IPv6 multicast address",
+            ),
+            (
+                r#"{"multicast address": "ff08::1"}"#,
+                "netsocket.json: \"multicast port\" is missing; expected a number from 1 to 65535",
+            ),
+            (
+                r#"{"multicast address": "2001:db8::1", "multicast port": 1}"#,
+                "netsocket.json: \"multicast address\": 2001:db8::1 is a unicast address; expected",
+            ),
+            (
+                r#"{"multicast address": "ff08::g", "multicast port": 1}"#,
+                "netsocket.json: \"multicast address\": \"ff08::g\" is neither an address nor a name",
+            ),
+            (
+                r#"{"multicast address": 7, "multicast port": 1}"#,
+                "netsocket.json: \"multicast address\": 7 is wrong; expected an IPv4",
+            ),
+            (
+                r#"{"multicast address": "ff08::1", "multicast port": 65536}"#,
+                "netsocket.json: \"multicast port\": 65536 is out of range; expected a number",
+            ),
+            (
+                r#"{"multicast address": "ff08::1", "multicast port": true}"#,
+                "netsocket.json: \"multicast port\": true is wrong; expected a number",
+            ),
+            (
+                r#"{"multicast address": "ff08::1", "multicast port": "no-such-service"}"#,
+                "netsocket.json: \"multicast port\": there is no UDP service \"no-such-service\"",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let cases = [
+            (
+                r#", "ttl": 256"#,
+                "netsocket.json: \"ttl\": 256 is out of range; expected a whole number from 0 to 255",
+            ),
+            (
+                r#", "ttl": -1"#,
+                "netsocket.json: \"ttl\": -1 is out of range",
+            ),
+            (
+                r#", "ttl": "3""#,
+                "netsocket.json: \"ttl\": \"3\" is wrong; expected a whole number",
+            ),
+            (
+                r#", "in interface": "eth9""#,
+                "netsocket.json: \"in interface\": there is no interface \"eth9\"; expected the name of an interface or one of its addresses; there are lo (127.0.0.1, ::1), eth0",
+            ),
+            (
+                r#", "out interface": "192.0.2.9""#,
+                "netsocket.json: \"out interface\": no interface has the address 192.0.2.9; expected",
+            ),
+            (
+                r#", "out interface": []"#,
+                "netsocket.json: \"out interface\": an array is wrong; expected the name",
+            ),
+        ];
+        for (more, expected) in cases {
+            let error = with(more).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_old_files_reuseaddr_is_ignored_with_a_warning() {
+        let (_, warnings) = parse_with_warnings(
+            r#"{"Multicast Address": "ff08::1", "MULTICAST PORT": "1", "reuseaddr": 1}"#,
+        )
+        .unwrap();
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("\"reuseaddr\""), "{warnings:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_are_a_configuration_or_an_error(
+            address in "\"(ff0[0-9a-f]::[0-9]{1,3}|[0-9.]{1,15}|.{0,4}%.{0,4})\"|[0-9]{1,4}",
+            port in "\"[0-9]{0,6}\"|-?[0-9]{1,6}(\\.[0-9])?|null",
+            interface in "\"(eth[0-9]|[0-9a-f:.%]{0,9})\"|null",
+            ttl in "-?[0-9]{1,4}(\\.[0-9])?|\"[0-9]\"",
+        ) {
+            let text = format!(
+                "{{\"{ADDRESS}\": {address}, \"{PORT}\": {port}, \"{IN}\": {interface}, \"{TTL}\": {ttl}}}"
+            );
+            if let Ok(config) = parse(&text) {
+                prop_assert!(config.group.is_multicast() && config.port != 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What passed, and what did not and why.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::Reason;
+
+/// Packets and the bytes of sessions in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Batches or datagrams.
+    pub packets: u64,
+    /// Bytes of the containers' contents, which are the datagrams' payloads.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// All counters since the start.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// Batches of our instance that the kernel sent to the daemon; upstream's `KERNEL_SENT`.
+    pub kernel_sent: Traffic,
+    /// Datagrams that the network brought; upstream's `NET_RCVD`.
+    pub net_received: Traffic,
+    /// Datagrams that were sent to the network; upstream's `NET_SENT`.
+    pub net_sent: Traffic,
+    lost: [u64; Reason::ALL.len()],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            kernel_sent: Traffic::default(),
+            net_received: Traffic::default(),
+            net_sent: Traffic::default(),
+            lost: [0; Reason::ALL.len()],
+        }
+    }
+}
+
+impl Counters {
+    /// Enough for the six lines with the largest numbers.
+    pub const REPLY: usize = 256;
+
+    /// How often something ended for `reason`.
+    pub fn lost(&self, reason: Reason) -> u64 {
+        self.lost[reason as usize]
+    }
+
+    pub(super) fn lose(&mut self, reason: Reason) {
+        self.lost[reason as usize] += 1;
+    }
+
+    /// Writes the reply of the stats server: upstream's six lines, `NAME,VALUE`.
+    ///
+    /// # Errors
+    /// When `out` takes fewer than [`Counters::REPLY`] bytes.
+    pub fn write_reply(&self, mut out: impl Write) -> io::Result<()> {
+        let groups = [
+            ("KERNEL_SENT", self.kernel_sent),
+            ("NET_RCVD", self.net_received),
+            ("NET_SENT", self.net_sent),
+        ];
+        for (name, traffic) in groups {
+            writeln!(out, "{name}_PKTS,{}", traffic.packets)?;
+            writeln!(out, "{name}_BYTES,{}", traffic.bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// One line for the log: what passed, and every reason that occurred.
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} batches from the kernel, {} sent to the network, {} received from the network",
+            self.kernel_sent.packets, self.net_sent.packets, self.net_received.packets
+        )?;
+        for &reason in Reason::ALL {
+            if self.lost(reason) != 0 {
+                write!(f, "; {reason}: {}", self.lost(reason))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn largest() -> Counters {
+        let most = Traffic {
+            packets: u64::MAX,
+            bytes: u64::MAX,
+        };
+        Counters {
+            kernel_sent: most,
+            net_received: most,
+            net_sent: most,
+            ..Counters::default()
+        }
+    }
+
+    #[test]
+    fn the_reply_is_upstreams_six_lines() {
+        let mut counters = Counters::default();
+        counters.kernel_sent.add(208);
+        counters.net_sent.add(208);
+        let mut reply = Vec::new();
+        counters.write_reply(&mut reply).unwrap();
+        assert_eq!(
+            String::from_utf8(reply).unwrap(),
+            "KERNEL_SENT_PKTS,1\nKERNEL_SENT_BYTES,208\nNET_RCVD_PKTS,0\nNET_RCVD_BYTES,0\n\
+             NET_SENT_PKTS,1\nNET_SENT_BYTES,208\n"
+        );
+    }
+
+    #[test]
+    fn the_largest_reply_fits_its_buffer() {
+        let mut buffer = [0; Counters::REPLY];
+        largest().write_reply(&mut buffer[..]).unwrap();
+    }
+
+    #[test]
+    fn each_reason_has_a_counter_of_its_own() {
+        for (index, &reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            let mut counters = Counters::default();
+            counters.lose(reason);
+            assert_eq!(counters.lost.iter().sum::<u64>(), counters.lost(reason));
+            assert!(counters.to_string().contains(reason.name()));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Every reason for which something does not reach its destination.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal, $advice:literal;)+) => {
+        /// Why something was dropped, refused or lost. Each has a counter and a place in the log.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// All of them, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// What happened, in the operator's words; the name of the counter.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What to do about it; empty where the log line says it all.
+            pub fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The message came from some process, not from the kernel.
+    NotFromKernel => "netlink message from another process ignored",
+        "find out which program sends to joold's netlink socket";
+    /// The message breaks netlink's or Jool's framing.
+    MalformedMessage => "malformed netlink message dropped",
+        "check that the module is an unmodified Jool 4.1";
+    /// The message was longer than the receive buffer.
+    TruncatedMessage => "netlink message longer than the buffer dropped",
+        "lower \"ss-max-sessions-per-packet\" (jool global update)";
+    /// The message is of another family, or is no batch of sessions.
+    ForeignMessage => "netlink message that is no batch of sessions ignored", "";
+    /// The module's major or minor version is another one.
+    ForeignVersion => "the module speaks another version",
+        "install a joold and a Jool module whose major and minor versions match";
+    /// The batch belongs to another instance of this namespace, which is not ours to forward.
+    OtherInstance => "batch of another instance ignored", "";
+    /// The kernel dropped messages because the netlink socket's buffer was full.
+    KernelOverrun => "batches from the kernel lost: netlink receive buffer full",
+        "run \"jool session advertise\" to make up for them, and give joold more CPU";
+    /// The netlink socket failed to receive.
+    KernelReceive => "cannot receive from the kernel", "";
+    /// The kernel answered a JOOLD_ACK with an error.
+    AckRefused => "the kernel refused an acknowledgement",
+        "check the instance with \"jool instance display\"; sessions are not sent until this is mended";
+    /// The kernel answered a JOOLD_ADD with an error.
+    AddRefused => "the kernel refused sessions from the network",
+        "check that the instance, its pool4 and its pool6 are the same on all routers";
+    /// The kernel answered something else with an error.
+    OtherRefused => "the kernel answered with an error", "";
+    /// The acknowledgement did not reach the kernel.
+    AckNotSent => "cannot acknowledge a batch to the kernel", "";
+    /// The sessions of a datagram did not reach the kernel.
+    AddNotSent => "cannot pass sessions from the network to the kernel", "";
+    /// The batch did not reach the network.
+    NotSent => "cannot send a batch to the network",
+        "check the out interface and the route to the multicast address";
+    /// A datagram without a single byte.
+    EmptyDatagram => "empty datagram dropped", "";
+    /// A datagram longer than a container of sessions can be.
+    OversizedDatagram => "datagram too long for the kernel dropped",
+        "find out who sends to the multicast group besides joold";
+    /// The multicast socket failed to receive.
+    NetworkReceive => "cannot receive from the network", "";
+    /// A stats request could not be received or answered.
+    StatsFailed => "cannot answer a stats request", "";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,307 @@
+//! What the engine decides, message by message.
+
+use super::*;
+use crate::wire::jool::error;
+use crate::wire::netlink::put_attribute;
+use crate::wire::session::{Format, Protocol, Session, State, Timer, sessions};
+use proptest::prelude::*;
+
+const FAMILY: u16 = 0x1d;
+
+fn engine() -> Engine {
+    Engine::new(InstanceName::new("default").unwrap(), FAMILY)
+}
+
+fn session() -> Session {
+    Session {
+        source6: ("2001:db8::5".parse().unwrap(), 1000),
+        destination6: None,
+        source4: "192.0.2.1:61001".parse().unwrap(),
+        destination4: "203.0.113.24:80".parse().unwrap(),
+        protocol: Protocol::Tcp,
+        state: State::Established,
+        timer: Timer::Established,
+        expiration: 7_200_000,
+    }
+}
+
+/// A message as the kernel sends it: the headers of an acknowledgement, changed, and `attributes`.
+struct FromModule {
+    bytes: Vec<u8>,
+}
+
+impl FromModule {
+    fn new(instance: &str, attributes: &[u8]) -> Self {
+        let address = Address {
+            family: FAMILY,
+            version: Version::new(4, 1, 9),
+            instance: InstanceName::new(instance).unwrap(),
+        };
+        let mut bytes = Plain::new(&address, Command::JooldAck).bytes().to_vec();
+        bytes[8..12].fill(0);
+        bytes[16] = 0;
+        bytes.extend_from_slice(attributes);
+        let length = bytes.len() as u32;
+        bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        Self { bytes }
+    }
+
+    fn batch(instance: &str) -> Self {
+        let mut contents = Vec::new();
+        session().emit(Format::Flat, &mut contents);
+        let mut attributes = Vec::new();
+        put_attribute(
+            &mut attributes,
+            root::SESSION_ENTRIES | netlink::FLAG_NESTED,
+            &contents,
+        );
+        Self::new(instance, &attributes)
+    }
+
+    fn refusal(command: Command, code: u16, text: &str) -> Self {
+        let mut attributes = Vec::new();
+        put_attribute(&mut attributes, error::CODE, &code.to_ne_bytes());
+        put_attribute(
+            &mut attributes,
+            error::MESSAGE,
+            format!("{text}\0").as_bytes(),
+        );
+        let mut message = Self::new("default", &attributes);
+        message.bytes[8] = command as u8;
+        message.bytes[29] = 1;
+        message
+    }
+
+    fn version(mut self, version: Version) -> Self {
+        self.bytes[24..28].copy_from_slice(&version.to_bytes());
+        self
+    }
+}
+
+fn troubles(engine: &mut Engine) -> Vec<(Reason, String)> {
+    std::iter::from_fn(|| engine.next_event())
+        .filter_map(|event| match event {
+            Event::Trouble { reason, detail } => Some((reason, detail)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_batch_of_our_instance_is_forwarded_without_its_container() {
+    let mut engine = engine();
+    let message = FromModule::batch("default").bytes;
+    let FromKernel::Forward(range) = engine.on_kernel(Instant::now(), 0, &message) else {
+        panic!("not forwarded");
+    };
+    let sent: Vec<_> = sessions(&message[range], Format::Flat).collect();
+    assert_eq!(sent, [Ok(session())]);
+    assert_eq!(
+        engine.counters().kernel_sent,
+        Traffic {
+            packets: 1,
+            bytes: 40
+        }
+    );
+}
+
+#[test]
+fn instance_names_compare_without_case() {
+    let verdict = engine().on_kernel(Instant::now(), 0, &FromModule::batch("DeFaUlT").bytes);
+    assert!(matches!(verdict, FromKernel::Forward(_)));
+}
+
+#[test]
+fn a_batch_of_another_instance_is_ignored_and_no_trouble() {
+    let mut engine = engine();
+    for other in ["defaul", "default2", "other"] {
+        let message = FromModule::batch(other).bytes;
+        assert_eq!(
+            engine.on_kernel(Instant::now(), 0, &message),
+            FromKernel::Ignore
+        );
+    }
+    assert_eq!(engine.counters().lost(Reason::OtherInstance), 3);
+    assert_eq!(engine.counters().kernel_sent, Traffic::default());
+    assert_eq!(engine.next_event(), None);
+}
+
+#[test]
+fn a_message_from_another_process_is_ignored() {
+    let mut engine = engine();
+    let message = FromModule::batch("default").bytes;
+    assert_eq!(
+        engine.on_kernel(Instant::now(), 4711, &message),
+        FromKernel::Ignore
+    );
+    assert_eq!(
+        troubles(&mut engine),
+        [(Reason::NotFromKernel, "netlink port id 4711".to_owned())]
+    );
+}
+
+#[test]
+fn the_modules_version_is_told_once_and_when_it_changes() {
+    let mut engine = engine();
+    for revision in [9, 9, 13] {
+        let version = Version::new(4, 1, revision);
+        engine.on_kernel(
+            Instant::now(),
+            0,
+            &FromModule::batch("default").version(version).bytes,
+        );
+    }
+    let told: Vec<_> = std::iter::from_fn(|| engine.next_event()).collect();
+    assert_eq!(
+        told,
+        [
+            Event::ModuleVersion(Version::new(4, 1, 9)),
+            Event::ModuleVersion(Version::new(4, 1, 13))
+        ]
+    );
+}
+
+#[test]
+fn a_module_of_another_minor_version_is_an_error_that_names_both() {
+    let mut engine = engine();
+    let message = FromModule::batch("default")
+        .version(Version::new(4, 2, 0))
+        .bytes;
+    assert_eq!(
+        engine.on_kernel(Instant::now(), 0, &message),
+        FromKernel::Ignore
+    );
+    assert_eq!(
+        troubles(&mut engine),
+        [(
+            Reason::ForeignVersion,
+            "the module is Jool 4.2.0, this joold speaks 4.1".to_owned()
+        )]
+    );
+}
+
+#[test]
+fn an_error_response_is_told_with_code_and_text_and_forwards_nothing() {
+    let mut engine = engine();
+    let text = "This namespace lacks an instance named 'default'.";
+    let cases = [
+        (Command::JooldAck, Reason::AckRefused),
+        (Command::JooldAdd, Reason::AddRefused),
+        (Command::GlobalForeach, Reason::OtherRefused),
+    ];
+    for (command, reason) in cases {
+        let message = FromModule::refusal(command, 3, text).bytes;
+        assert_eq!(
+            engine.on_kernel(Instant::now(), 0, &message),
+            FromKernel::Ignore
+        );
+        let detail = format!("\"{text}\" (error 3)");
+        assert_eq!(troubles(&mut engine), [(reason, detail)]);
+    }
+}
+
+#[test]
+fn an_error_response_of_several_lines_is_one_line_in_the_log() {
+    let mut engine = engine();
+    let message = FromModule::refusal(Command::JooldAck, 22, "first,\nsecond\n").bytes;
+    engine.on_kernel(Instant::now(), 0, &message);
+    assert_eq!(troubles(&mut engine)[0].1, "\"first, second\" (error 22)");
+}
+
+#[test]
+fn a_thousand_error_responses_are_three_lines_and_a_sum() {
+    let mut engine = engine();
+    let now = Instant::now();
+    let message = FromModule::refusal(Command::JooldAdd, 22, "no").bytes;
+    for _ in 0..1000 {
+        engine.on_kernel(now, 0, &message);
+    }
+    assert_eq!(troubles(&mut engine).len(), 3);
+    engine.elapse(engine.deadline().unwrap());
+    assert_eq!(
+        engine.next_event(),
+        Some(Event::Repeated {
+            reason: Reason::AddRefused,
+            times: 997
+        })
+    );
+    assert_eq!(engine.counters().lost(Reason::AddRefused), 1000);
+}
+
+#[test]
+fn netlinks_own_errors_are_told_in_words() {
+    let mut engine = engine();
+    let mut message = vec![0; 36];
+    message[..4].copy_from_slice(&36u32.to_ne_bytes());
+    message[4..6].copy_from_slice(&netlink::ERROR.to_ne_bytes());
+    message[8] = Command::JooldAck as u8;
+    message[16..20].copy_from_slice(&(-libc::ENOENT).to_ne_bytes());
+    engine.on_kernel(Instant::now(), 0, &message);
+    assert_eq!(
+        troubles(&mut engine),
+        [(Reason::AckRefused, "No such file or directory".to_owned())]
+    );
+}
+
+#[test]
+fn a_datagram_becomes_a_request_without_moving() {
+    let mut engine = engine();
+    let mut contents = Vec::new();
+    session().emit(Format::Flat, &mut contents);
+    let mut buffer = vec![0; Add::HEADROOM + 2000];
+    engine.prepare(&mut buffer);
+    buffer[Add::HEADROOM..][..contents.len()].copy_from_slice(&contents);
+    let source = "[2001:db8::2]:6464".parse().unwrap();
+    let verdict = engine.on_datagram(Instant::now(), source, &mut buffer, contents.len());
+    assert_eq!(verdict, FromNetwork::Add(Add::HEADROOM + 40));
+    let request = netlink::Message::new_checked(&buffer).unwrap();
+    let request = Message::new_checked(request).unwrap();
+    assert_eq!(request.command(), Command::JooldAdd as u8);
+    let container = request.attributes().find(root::SESSION_ENTRIES).unwrap();
+    assert_eq!(container.value, contents);
+    assert_eq!(
+        engine.counters().net_received,
+        Traffic {
+            packets: 1,
+            bytes: 40
+        }
+    );
+}
+
+#[test]
+fn empty_and_oversized_datagrams_are_dropped_and_counted() {
+    let mut engine = engine();
+    let mut buffer = vec![0; Add::HEADROOM + 65535];
+    let source = "192.0.2.2:6464".parse().unwrap();
+    let mut drop = |length| engine.on_datagram(Instant::now(), source, &mut buffer, length);
+    assert_eq!(drop(0), FromNetwork::Ignore);
+    assert_eq!(drop(Add::LONGEST + 1), FromNetwork::Ignore);
+    assert_eq!(engine.counters().lost(Reason::EmptyDatagram), 1);
+    assert_eq!(engine.counters().lost(Reason::OversizedDatagram), 1);
+    assert_eq!(engine.counters().net_received.packets, 2);
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_netlink_socket_brings_is_forwarded_in_bounds_or_counted(
+        at in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut message = FromModule::batch("default").bytes;
+        for (at, value) in at {
+            let at = at.index(message.len());
+            message[at] = value;
+        }
+        message.truncate(cut.index(message.len()) + 1);
+        let mut engine = engine();
+        match engine.on_kernel(Instant::now(), 0, &message) {
+            FromKernel::Forward(range) => prop_assert!(range.end <= message.len()),
+            FromKernel::Ignore => {
+                let lost: u64 = Reason::ALL.iter().map(|&reason| engine.counters().lost(reason)).sum();
+                let harmless = netlink::Message::new_checked(&message)
+                    .is_ok_and(|message| message.errno() == Some(0));
+                prop_assert!(lost == 1 || harmless);
+            }
+        }
+    }
+}

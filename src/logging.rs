@@ -1,0 +1,167 @@
+//! Where log lines go: syslog, or standard error.
+//!
+//! The `log` crate has no "notice", the level of state changes; its `info` is used for that.
+
+use std::io::{self, Write};
+use std::process;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::failure::Failure;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+
+/// The name before each line.
+const IDENT: &str = "joold";
+
+/// How much is logged: the names of syslog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threshold(LevelFilter);
+
+impl Threshold {
+    /// What `--log-level` takes.
+    pub const NAMES: [&str; 4] = ["error", "warning", "notice", "debug"];
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self(LevelFilter::Info)
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let levels = [
+            LevelFilter::Error,
+            LevelFilter::Warn,
+            LevelFilter::Info,
+            LevelFilter::Debug,
+        ];
+        let at = Self::NAMES
+            .iter()
+            .position(|known| *known == name)
+            .ok_or(())?;
+        Ok(Self(levels[at]))
+    }
+}
+
+enum Sink {
+    Syslog(Box<Logger<LoggerBackend, Formatter3164>>),
+    Stderr,
+}
+
+struct Output(Mutex<Sink>);
+
+/// Whether log lines go to standard error.
+static ON_STDERR: AtomicBool = AtomicBool::new(false);
+
+/// Starts logging: to syslog unless `stderr`, and to standard error, with a line that says so,
+/// where there is no syslog.
+pub fn start(stderr: bool, threshold: Threshold) {
+    let (sink, problem) = match stderr {
+        true => (Sink::Stderr, None),
+        false => match connect() {
+            Ok(logger) => (Sink::Syslog(Box::new(logger)), None),
+            Err(problem) => (Sink::Stderr, Some(problem)),
+        },
+    };
+    ON_STDERR.store(matches!(sink, Sink::Stderr), Ordering::Relaxed);
+    // Fails only if a logger is set already, which then goes on being used.
+    let _ = log::set_boxed_logger(Box::new(Output(Mutex::new(sink))));
+    log::set_max_level(threshold.0);
+    if let Some(problem) = problem {
+        log::warn!("there is no syslog to log to ({problem}): logging to standard error");
+    }
+}
+
+/// Tells why the program ends: in the log, and on standard error for whoever started it.
+pub fn fatal(failure: &Failure) {
+    log::error!("{failure}");
+    if !ON_STDERR.load(Ordering::Relaxed) {
+        let _ = writeln!(io::stderr(), "{IDENT}: {failure}");
+    }
+}
+
+fn connect() -> Result<Logger<LoggerBackend, Formatter3164>, syslog::Error> {
+    let formatter = Formatter3164 {
+        facility: Facility::LOG_DAEMON,
+        hostname: None,
+        process: IDENT.to_owned(),
+        pid: process::id(),
+    };
+    let logger = syslog::unix(formatter)?;
+    // A stuck syslog must not stop the daemon.
+    match &logger.backend {
+        LoggerBackend::Unix(socket) => socket.set_nonblocking(true)?,
+        LoggerBackend::UnixStream(stream) => stream.get_ref().set_nonblocking(true)?,
+        _ => (),
+    }
+    Ok(logger)
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warning",
+        Level::Info => "notice",
+        Level::Debug | Level::Trace => "debug",
+    }
+}
+
+impl Log for Output {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // Libraries may log through the same facade; their lines mean nothing to an operator.
+        metadata.target().starts_with(IDENT)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let mut sink = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Where logging itself fails there is nobody left to tell.
+        let _ = sink.write(record);
+    }
+
+    fn flush(&self) {}
+}
+
+impl Sink {
+    fn write(&mut self, record: &Record<'_>) -> Result<(), syslog::Error> {
+        let line = record.args();
+        match self {
+            Self::Syslog(logger) => match record.level() {
+                Level::Error => logger.err(line),
+                Level::Warn => logger.warning(line),
+                Level::Info => logger.notice(line),
+                Level::Debug | Level::Trace => logger.debug(line),
+            },
+            Self::Stderr => Ok(writeln!(
+                io::stderr(),
+                "{IDENT}: {}: {line}",
+                name(record.level())
+            )?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notice_is_the_default_level() {
+        assert_eq!("notice".parse(), Ok(Threshold::default()));
+    }
+
+    #[test]
+    fn an_unknown_level_is_refused() {
+        assert_eq!("verbose".parse::<Threshold>(), Err(()));
+    }
+}
