@@ -214,7 +214,10 @@ impl Reactor {
             .netsocket
             .send(&self.modsocket.buffer()[datagram.clone()])
         {
-            Ok(length) => self.engine.sent(length),
+            Ok(length) => {
+                log::debug!("sent a batch of {length} bytes to the network");
+                self.engine.sent(length);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.wait_for_room(now, datagram);
                 return;
@@ -275,6 +278,7 @@ impl Reactor {
         for _ in 0..BUDGET {
             match self.netsocket.receive() {
                 Ok((length, source)) => {
+                    log::debug!("received {length} bytes of sessions from {source}");
                     let buffer = self.netsocket.buffer();
                     let verdict = self.engine.on_datagram(now, source, buffer, length);
                     if let FromNetwork::Add(total) = verdict {
