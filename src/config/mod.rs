@@ -13,11 +13,10 @@ use serde::Serialize;
 
 pub use document::Document;
 pub use modsocket::ModsocketConfig;
-pub use netsocket::{Link, NetsocketConfig};
+pub use netsocket::{Link, NetsocketConfig, Surroundings};
 pub use port::port_of;
 
 use crate::failure::Failure;
-use crate::interfaces::Interfaces;
 
 /// All that the daemon was told, in effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,10 +55,10 @@ impl Config {
         };
         let (modsocket, mut warnings) =
             Self::read(&sources.modsocket, ModsocketConfig::from_document)?;
-        let interfaces = Interfaces::list()
+        let surroundings = Surroundings::here()
             .map_err(|error| Failure::system("cannot list the network interfaces", &error))?;
         let (netsocket, more) = Self::read(&sources.netsocket, |document| {
-            NetsocketConfig::from_document(document, &interfaces)
+            NetsocketConfig::from_document(document, &surroundings)
         })?;
         warnings.extend(more);
         Ok((

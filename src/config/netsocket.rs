@@ -1,6 +1,7 @@
 //! The network file: which multicast group carries the sessions, and over which interfaces.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use serde::{Serialize, Serializer};
@@ -39,6 +40,28 @@ pub struct NetsocketConfig {
     pub ttl: u8,
 }
 
+/// What the names in the file are resolved with.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The interfaces of this namespace.
+    pub interfaces: Interfaces,
+    /// Finds the address of a host.
+    pub host: fn(&str) -> Option<IpAddr>,
+}
+
+impl Surroundings {
+    /// Those of this machine.
+    ///
+    /// # Errors
+    /// When the kernel does not tell its interfaces.
+    pub fn here() -> io::Result<Self> {
+        Ok(Self {
+            interfaces: Interfaces::list()?,
+            host: |name| dns_lookup::lookup_host(name).ok()?.next(),
+        })
+    }
+}
+
 /// An interface that a file names, by its name or by one of its addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
@@ -58,10 +81,10 @@ impl NetsocketConfig {
     /// When a mandatory key is missing, or a value is none that its key can have.
     pub fn from_document(
         mut document: Document,
-        interfaces: &Interfaces,
+        surroundings: &Surroundings,
     ) -> Result<(Self, Vec<String>), Failure> {
-        let link = |entry: Entry| link(&entry, interfaces);
-        let (group, zone) = group(&document.require(ADDRESS, EXPECTED_GROUP)?, interfaces)?;
+        let link = |entry: Entry| link(&entry, &surroundings.interfaces);
+        let (group, zone) = group(&document.require(ADDRESS, EXPECTED_GROUP)?, surroundings)?;
         let port = port_number(&document.require(PORT, port::EXPECTED)?)?;
         let incoming = document.take(IN).map(link).transpose()?;
         let outgoing = document.take(OUT).map(link).transpose()?;
@@ -150,7 +173,7 @@ const EXPECTED_GROUP: &str =
 const EXPECTED_LINK: &str = "the name of an interface or one of its addresses";
 const EXPECTED_TTL: &str = "a whole number from 0 to 255";
 
-fn group(entry: &Entry, interfaces: &Interfaces) -> Result<(IpAddr, Option<Link>), Failure> {
+fn group(entry: &Entry, surroundings: &Surroundings) -> Result<(IpAddr, Option<Link>), Failure> {
     let text = entry.string(EXPECTED_GROUP)?;
     // "ff02::db8:64:64%eth0": the zone stands for the interfaces that no key names.
     let (address, zone) = match text.split_once('%') {
@@ -158,7 +181,7 @@ fn group(entry: &Entry, interfaces: &Interfaces) -> Result<(IpAddr, Option<Link>
         None => (text, None),
     };
     let wrong = |problem: String| entry.error(format_args!("{problem}; expected {EXPECTED_GROUP}"));
-    let address = literal_or_name(address).ok_or_else(|| {
+    let address = literal_or_name(address, surroundings.host).ok_or_else(|| {
         wrong(format!(
             "\"{text}\" is neither an address nor a name that resolves to one"
         ))
@@ -166,19 +189,20 @@ fn group(entry: &Entry, interfaces: &Interfaces) -> Result<(IpAddr, Option<Link>
     if !address.is_multicast() {
         return Err(wrong(format!("{address} is a unicast address")));
     }
-    let zone = zone.map(|zone| find(zone, interfaces).map_err(|problem| entry.error(problem)));
+    let zone = zone
+        .map(|zone| find(zone, &surroundings.interfaces).map_err(|problem| entry.error(problem)));
     Ok((address, zone.transpose()?))
 }
 
 /// Upstream resolves names here, so old files may have one. What looks like an address is none.
-fn literal_or_name(text: &str) -> Option<IpAddr> {
+fn literal_or_name(text: &str, host: fn(&str) -> Option<IpAddr>) -> Option<IpAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
     }
     if text.is_empty() || text.contains(':') || !text.contains(|c: char| c.is_ascii_alphabetic()) {
         return None;
     }
-    dns_lookup::lookup_host(text).ok()?.next()
+    host(text)
 }
 
 fn port_number(entry: &Entry) -> Result<u16, Failure> {
@@ -255,6 +279,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn surroundings() -> Surroundings {
+        Surroundings {
+            interfaces: interfaces(),
+            host: |name| (name == "group.example").then(|| "ff08::7".parse().unwrap()),
+        }
+    }
+
     fn interfaces() -> Interfaces {
         let interface = |index, name: &str, addresses: &[&str]| Interface {
             index,
@@ -273,7 +304,7 @@ mod tests {
 
     fn parse_with_warnings(text: &str) -> Result<(NetsocketConfig, Vec<String>), String> {
         Document::parse("netsocket.json".to_owned(), text.as_bytes())
-            .and_then(|document| NetsocketConfig::from_document(document, &interfaces()))
+            .and_then(|document| NetsocketConfig::from_document(document, &surroundings()))
             .map_err(|failure| failure.message)
     }
 
@@ -340,6 +371,24 @@ mod tests {
     fn the_port_is_a_string_or_a_number() {
         let config = parse(r#"{"multicast address": "ff08::1", "multicast port": 6464}"#);
         assert_eq!(config.unwrap().port, 6464);
+    }
+
+    #[test]
+    fn the_group_may_go_by_a_name_that_resolves() {
+        let file = |name| {
+            parse(&format!(
+                r#"{{"multicast address": "{name}", "multicast port": 1}}"#
+            ))
+        };
+        assert_eq!(
+            file("group.example").unwrap().group,
+            "ff08::7".parse::<IpAddr>().unwrap()
+        );
+        assert!(
+            file("other.example")
+                .unwrap_err()
+                .contains("neither an address nor a name")
+        );
     }
 
     #[test]
