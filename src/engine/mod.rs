@@ -106,7 +106,7 @@ impl Engine {
             // 0 is netlink's own acknowledgement, which nobody asked for.
             if errno != 0 {
                 let error = io::Error::from_raw_os_error(errno);
-                self.refused(now, message.sequence(), || words(&error));
+                self.refused(now, message.sequence(), errno, || words(&error));
             }
             return FromKernel::Ignore;
         }
@@ -124,9 +124,8 @@ impl Engine {
 
     fn on_jool(&mut self, now: Instant, message: &Message<'_>) -> FromKernel {
         if let Some((code, text)) = message.error() {
-            self.refused(now, message.netlink().sequence(), || {
-                format!("\"{}\" (error {code})", printable(text))
-            });
+            let text = || format!("\"{}\"", printable(text));
+            self.refused(now, message.netlink().sequence(), i32::from(code), text);
             return FromKernel::Ignore;
         }
         let Some(container) = message.attributes().find(root::SESSION_ENTRIES) else {
@@ -171,15 +170,17 @@ impl Engine {
     }
 
     /// The sequence number of a request is its command: see [`crate::wire::request`].
-    fn refused(&mut self, now: Instant, sequence: u32, detail: impl FnOnce() -> String) {
-        let reason = if sequence == Command::JooldAck as u32 {
+    fn refused(&mut self, now: Instant, sequence: u32, errno: i32, text: impl FnOnce() -> String) {
+        let reason = if errno == libc::EPERM {
+            Reason::NotPermitted
+        } else if sequence == Command::JooldAck as u32 {
             Reason::AckRefused
         } else if sequence == Command::JooldAdd as u32 {
             Reason::AddRefused
         } else {
             Reason::OtherRefused
         };
-        self.lose(now, reason, detail);
+        self.lose(now, reason, || format!("{} (error {errno})", text()));
     }
 
     /// A datagram of `length` bytes came from `source`, into `buffer` behind the headroom that

@@ -49,6 +49,9 @@ reasons! {
         "run \"jool session advertise\" to make up for them, and give joold more CPU";
     /// The netlink socket failed to receive.
     KernelReceive => "cannot receive from the kernel", "";
+    /// The kernel answered any request with EPERM.
+    NotPermitted => "the kernel does not let joold do its work",
+        "run joold as root or with CAP_NET_ADMIN, outside of any user namespace";
     /// The kernel answered a JOOLD_ACK with an error.
     AckRefused => "the kernel refused an acknowledgement",
         "check the instance with \"jool instance display\"; sessions are not sent until this is mended";

@@ -7,6 +7,8 @@ pub mod generic;
 pub mod jool;
 pub mod netlink;
 pub mod request;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod session;
 
 use std::fmt;
