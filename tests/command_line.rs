@@ -1,4 +1,6 @@
 //! What users see at the command line: errors, their exit statuses, `--check`, `--help`.
+// A test that cannot go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::path::PathBuf;
