@@ -72,11 +72,10 @@ impl Reactor {
     pub fn new(
         engine: Engine,
         modsocket: ModSocket,
-        mut netsocket: NetSocket,
+        netsocket: NetSocket,
         statsocket: Option<StatSocket>,
     ) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::system("cannot set up the event loop", &error);
-        engine.prepare(netsocket.buffer());
         let mut reactor = Self {
             poll: Poll::new().map_err(failed)?,
             sources: Slab::with_capacity(4),
@@ -275,6 +274,9 @@ impl Reactor {
 
     fn serve_network(&mut self, now: Instant) -> Served {
         self.resume(now);
+        if self.engine.needs_preparation() {
+            self.engine.prepare(self.netsocket.buffer());
+        }
         for _ in 0..BUDGET {
             match self.netsocket.receive() {
                 Ok((length, source)) => {

@@ -50,6 +50,8 @@ pub enum FromNetwork {
 pub struct Engine {
     address: Address,
     acknowledgement: Plain,
+    /// Whether the receive buffer holds the headers that `address` makes.
+    prepared: bool,
     module: Option<Version>,
     counters: Counters,
     journal: Journal,
@@ -66,6 +68,7 @@ impl Engine {
         Self {
             address,
             acknowledgement: Plain::new(&address, Command::JooldAck),
+            prepared: false,
             module: None,
             counters: Counters::default(),
             journal: Journal::new(),
@@ -77,9 +80,15 @@ impl Engine {
         self.acknowledgement.bytes()
     }
 
-    /// Writes to the start of a receive buffer what never changes of [`FromNetwork::Add`].
-    pub fn prepare(&self, buffer: &mut [u8]) {
+    /// Writes to the start of a receive buffer what seldom changes of [`FromNetwork::Add`].
+    pub fn prepare(&mut self, buffer: &mut [u8]) {
         Add::prepare(buffer, &self.address);
+        self.prepared = true;
+    }
+
+    /// Whether that changed, so that [`Engine::prepare`] is due.
+    pub fn needs_preparation(&self) -> bool {
+        !self.prepared
     }
 
     /// What passed and what did not.
@@ -151,17 +160,28 @@ impl Engine {
             self.counters.lose(Reason::OtherInstance);
             return FromKernel::Ignore;
         }
-        self.learn(message.version());
+        self.learn(message);
         self.counters.kernel_sent.add(container.value.len());
         let range = container.range();
         FromKernel::Forward(Message::HEADER + range.start..Message::HEADER + range.end)
     }
 
-    fn learn(&mut self, version: Version) {
+    /// Speaks as the module does from here on: the kernel compares names *with* case, so that
+    /// "Default" in the file would have every request for "default" refused.
+    fn learn(&mut self, message: &Message<'_>) {
+        let version = message.version();
         if self.module != Some(version) {
             self.module = Some(version);
             self.journal.note(Event::ModuleVersion(version));
         }
+        let instance = self.address.instance;
+        if self.address.version == version && message.instance().starts_with(instance.field()) {
+            return;
+        }
+        self.address.version = version;
+        self.address.instance = InstanceName::from_field(message.instance()).unwrap_or(instance);
+        self.acknowledgement = Plain::new(&self.address, Command::JooldAck);
+        self.prepared = false;
     }
 
     fn malformed(&mut self, now: Instant, error: Malformed) -> FromKernel {

@@ -54,7 +54,7 @@ reasons! {
         "run joold as root or with CAP_NET_ADMIN, outside of any user namespace";
     /// The kernel answered a JOOLD_ACK with an error.
     AckRefused => "the kernel refused an acknowledgement",
-        "check the instance with \"jool instance display\"; sessions are not sent until this is mended";
+        "check the instance with \"jool instance display\"; until it is mended, sessions leave late or not at all";
     /// The kernel answered a JOOLD_ADD with an error.
     AddRefused => "the kernel refused sessions from the network",
         "check that the instance, its pool4 and its pool6 are the same on all routers";

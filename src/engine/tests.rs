@@ -112,6 +112,29 @@ fn instance_names_compare_without_case() {
 }
 
 #[test]
+fn requests_spell_the_instance_and_the_version_as_the_kernel_does() {
+    let mut engine = Engine::new(InstanceName::new("DeFault").unwrap(), FAMILY);
+    let mut buffer = vec![0; Add::HEADROOM + 40];
+    engine.prepare(&mut buffer);
+    assert!(!engine.needs_preparation());
+    engine.on_kernel(Instant::now(), 0, &FromModule::batch("default").bytes);
+    assert!(engine.needs_preparation());
+    engine.prepare(&mut buffer);
+    Add::finish(&mut buffer, 40);
+    for request in [engine.acknowledgement(), &buffer] {
+        let request = netlink::Message::new_checked(request).unwrap();
+        let request = Message::new_checked(request).unwrap();
+        assert_eq!(&request.instance()[..8], b"default\0");
+        assert_eq!(request.version(), Version::new(4, 1, 9));
+    }
+    engine.on_kernel(Instant::now(), 0, &FromModule::batch("default").bytes);
+    assert!(
+        !engine.needs_preparation(),
+        "the same batch changes nothing"
+    );
+}
+
+#[test]
 fn a_batch_of_another_instance_is_ignored_and_no_trouble() {
     let mut engine = engine();
     for other in ["defaul", "default2", "other"] {

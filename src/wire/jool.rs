@@ -84,7 +84,7 @@ impl Version {
     pub const SUPPORTED: Self = Self::new(4, 1, 13);
 
     /// The first version that writes a session as one block of 36 bytes.
-    pub const FLAT_SESSIONS: Self = Self::new(4, 1, 11);
+    pub const FLAT_SESSIONS: Self = Self::new(4, 1, 12);
 
     /// A released version.
     pub const fn new(major: u8, minor: u8, revision: u8) -> Self {
@@ -156,6 +156,12 @@ impl InstanceName {
         let mut bytes = [0; Self::FIELD];
         bytes[..name.len()].copy_from_slice(name.as_bytes());
         Ok(Self { bytes })
+    }
+
+    /// The name in a Jool header's field, if it is one.
+    pub fn from_field(field: &[u8]) -> Option<Self> {
+        let end = field.iter().position(|&byte| byte == 0)?;
+        Self::new(str::from_utf8(field.get(..end)?).ok()?).ok()
     }
 
     /// The name as it stands in a Jool header, padded with zeros.

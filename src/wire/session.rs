@@ -15,10 +15,10 @@ pub const ENTRY: u16 = 1;
 /// How a session is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Since 4.1.11: one block of 36 bytes in network byte order, without the IPv6 destination
+    /// Since 4.1.12: one block of 36 bytes in network byte order, without the IPv6 destination
     /// (pool6 and the IPv4 destination imply it).
     Flat,
-    /// 4.1.0 to 4.1.10, and tables that the kernel lists: attributes within the attribute, in
+    /// Up to 4.1.11, and tables that the kernel lists: attributes within the attribute, in
     /// host byte order except for the addresses.
     Nested,
 }
@@ -351,8 +351,8 @@ mod tests {
 
     #[test]
     fn the_format_is_the_modules() {
-        assert_eq!(Format::of(Version::new(4, 1, 10)), Format::Nested);
-        assert_eq!(Format::of(Version::new(4, 1, 11)), Format::Flat);
+        assert_eq!(Format::of(Version::new(4, 1, 11)), Format::Nested);
+        assert_eq!(Format::of(Version::new(4, 1, 12)), Format::Flat);
     }
 
     #[test]

@@ -1,0 +1,305 @@
+//! A daemon under test: an unchanged program on the simulated kernel.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::namespace::Namespace;
+use crate::{shim, wait};
+
+/// A program and how to call it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Program {
+    /// The program at `path`, without arguments.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// One more argument, in front of the configuration files.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// One more variable in its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// What a daemon is told: the contents of its files, and the port for statistics.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// The netsocket file, JSON.
+    pub netsocket: String,
+    /// The modsocket file, JSON. None: the daemon's default.
+    pub modsocket: Option<String>,
+    /// The third argument. None: no statistics.
+    pub statistics: Option<String>,
+}
+
+/// A running daemon. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    keeper: Option<Keeper>,
+    directory: Directory,
+}
+
+impl Daemon {
+    /// Starts `program` in `namespace`.
+    ///
+    /// # Errors
+    /// When its files cannot be written or it does not start.
+    pub fn start(
+        program: &Program,
+        namespace: &Namespace,
+        configuration: &Configuration,
+    ) -> io::Result<Self> {
+        let directory = Directory::new()?;
+        let mut command = Command::new(&program.path);
+        command
+            .args(&program.arguments)
+            .arg(directory.write("netsocket.json", &configuration.netsocket)?);
+        let modsocket = configuration.modsocket.as_deref();
+        if modsocket.is_some() || configuration.statistics.is_some() {
+            let default = r#"{ "instance": "default" }"#;
+            command.arg(directory.write("modsocket.json", modsocket.unwrap_or(default))?);
+        }
+        command
+            .args(&configuration.statistics)
+            .envs(program.environment.iter().cloned())
+            .env("LD_PRELOAD", shim::path())
+            .env(shim::LEASH, "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let said = Arc::new(Mutex::new(String::new()));
+        let (keeper, child) = keep(namespace, command, Arc::clone(&said))?;
+        Ok(Self {
+            child,
+            said,
+            keeper: Some(keeper),
+            directory,
+        })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A file under `/proc/<its id>`.
+    ///
+    /// # Errors
+    /// When it is not there, for instance because the daemon has ended.
+    pub fn proc(&self, file: &str) -> io::Result<String> {
+        fs::read_to_string(format!("/proc/{}/{file}", self.id()))
+    }
+
+    /// How many threads it has.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn threads(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/task", self.id()))?.count())
+    }
+
+    /// Where its configuration files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory.0
+    }
+
+    /// What it has written to standard error so far.
+    pub fn said(&self) -> String {
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until it has written `text`, and returns all that it wrote.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn wait_for(&self, text: &str) -> Result<String, String> {
+        wait::for_some(&format!("{text:?} in the log"), || {
+            Some(self.said()).filter(|said| said.contains(text))
+        })
+        .map_err(|why| format!("{why}, which says: {}", self.said()))
+    }
+
+    /// Whether it has not ended.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn is_running(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn wait(&mut self) -> Result<ExitStatus, String> {
+        let status = wait::for_some("the daemon to end", || self.child.try_wait().ok().flatten());
+        if status.is_ok() {
+            self.join();
+        }
+        status
+    }
+
+    /// Asks it to end, as a service manager does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn stop(&mut self) -> Result<ExitStatus, String> {
+        self.signal(Signal::SIGTERM)?;
+        self.wait()
+    }
+
+    /// Asks it to end, as somebody at a terminal does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn interrupt(&mut self) -> Result<ExitStatus, String> {
+        self.signal(Signal::SIGINT)?;
+        self.wait()
+    }
+
+    /// Keeps it from running until [`Daemon::resume`].
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pause(&self) -> Result<(), String> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it run again.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resume(&self) -> Result<(), String> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), String> {
+        let id = i32::try_from(self.id()).map_err(|error| error.to_string())?;
+        kill(Pid::from_raw(id), signal).map_err(|error| format!("{signal}: {error}"))
+    }
+
+    /// Ends it without asking.
+    pub fn kill(&mut self) {
+        // It may have ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.join();
+    }
+
+    fn join(&mut self) {
+        if let Some(Keeper { leash, thread }) = self.keeper.take() {
+            drop(leash);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The thread that started a daemon and reads what it says. If it ends, so does the daemon: a test
+/// that is killed leaves none behind.
+#[derive(Debug)]
+struct Keeper {
+    /// The thread may end when this is dropped.
+    leash: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+fn keep(
+    namespace: &Namespace,
+    mut command: Command,
+    said: Arc<Mutex<String>>,
+) -> io::Result<(Keeper, Child)> {
+    let namespace = namespace.try_clone()?;
+    let (leash, end) = channel();
+    let (report, started) = channel();
+    let thread = thread::spawn(move || {
+        let mut child = match namespace.enter().and_then(|()| command.spawn()) {
+            Ok(child) => child,
+            Err(error) => return drop(report.send(Err(error))),
+        };
+        let stderr = child.stderr.take();
+        if report.send(Ok(child)).is_ok() {
+            stderr.into_iter().for_each(|stderr| listen(stderr, &said));
+            // Nothing is ever sent: this waits until the other end goes.
+            let _ = end.recv();
+        }
+    });
+    let child = started
+        .recv()
+        .map_err(|_| io::Error::other("the thread that starts the daemon panicked"))??;
+    Ok((Keeper { leash, thread }, child))
+}
+
+fn listen(mut stderr: ChildStderr, said: &Mutex<String>) {
+    let mut buffer = [0; 4096];
+    // Ends when the daemon does: nobody else holds the other end.
+    while let Ok(length @ 1..) = stderr.read(&mut buffer) {
+        said.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+}
+
+/// A directory that goes when this is dropped.
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("joold-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    fn write(&self, name: &str, contents: &str) -> io::Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::write(&path, contents)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

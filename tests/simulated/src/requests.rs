@@ -1,0 +1,59 @@
+//! Requests as `jool` and `joold` send them, for tests that speak to the model themselves.
+
+use joold::wire::jool::{Command, InstanceName, root};
+use joold::wire::netlink::{FLAG_NESTED, put_attribute};
+use joold::wire::request::{Add, Address, Plain};
+use joold::wire::session::{Format, Session};
+
+use crate::module::Module;
+
+/// Whom a test's requests are for: the instance `name` of `module`, in the module's own version.
+pub fn address(module: &Module, name: &str) -> Address {
+    Address {
+        family: module.family().unwrap_or_default(),
+        version: module.version(),
+        instance: self::name(name),
+    }
+}
+
+/// An instance's name; a bad one is `default`.
+pub fn name(name: &str) -> InstanceName {
+    InstanceName::new(name).unwrap_or_else(|_| self::name("default"))
+}
+
+/// A request with attributes, which stand in `attributes` as bytes.
+pub fn request(address: &Address, command: Command, attributes: &[u8]) -> Vec<u8> {
+    let mut bytes = Plain::new(address, command).bytes().to_vec();
+    bytes.extend_from_slice(attributes);
+    let length = bytes.len() as u32;
+    bytes[..4].copy_from_slice(&length.to_ne_bytes());
+    bytes
+}
+
+/// `JOOLD_ADD` of a datagram.
+pub fn add(address: &Address, datagram: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; Add::HEADROOM];
+    bytes.extend_from_slice(datagram);
+    Add::prepare(&mut bytes, address);
+    let length = Add::finish(&mut bytes, datagram.len()).unwrap_or_default();
+    bytes.truncate(length);
+    bytes
+}
+
+/// `GLOBAL_UPDATE` of one value.
+pub fn update(address: &Address, global: u16, value: &[u8]) -> Vec<u8> {
+    let mut container = Vec::new();
+    put_attribute(&mut container, global, value);
+    let mut attributes = Vec::new();
+    put_attribute(&mut attributes, FLAG_NESTED | root::GLOBALS, &container);
+    request(address, Command::GlobalUpdate, &attributes)
+}
+
+/// A datagram, or a container's contents: `sessions` one after the other.
+pub fn datagram(sessions: &[Session], format: Format) -> Vec<u8> {
+    let mut out = Vec::new();
+    for session in sessions {
+        session.emit(format, &mut out);
+    }
+    out
+}
