@@ -182,7 +182,8 @@ fn instances_are_matched_without_case() -> Outcome {
     translate(&j, (0..36).map(sample::udp));
     wait_for_sessions(&k, 36)?;
     // The kernel itself does compare case: it only takes an acknowledgement in its own spelling.
-    wait::for_value("acknowledgements", 1, || j.kernel.statistics(INSTANCE).acks)
+    wait::for_value("acknowledgements", 1, || j.kernel.statistics(INSTANCE).acks)?;
+    Ok(())
 }
 
 fn other_instances_are_left_alone() -> Outcome {
