@@ -81,6 +81,16 @@ impl Control {
         Ok(())
     }
 
+    /// Other processes may write to this socket, but they cannot answer for the kernel.
+    fn receive_from_kernel(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let receipt = sys::receive_netlink(&self.socket, buffer)?;
+            if receipt.port == sys::KERNEL {
+                return Ok(receipt.length);
+            }
+        }
+    }
+
     /// The messages of one datagram.
     fn receive<T, P>(&self) -> io::Result<Vec<Nlmsghdr<T, P>>>
     where
@@ -88,16 +98,13 @@ impl Control {
         P: Size + FromBytesWithInput<Input = usize>,
     {
         let mut buffer = vec![0; BUFFER];
-        let (length, _) =
-            self.socket
-                .recv(&mut buffer, Msg::empty())
-                .map_err(|error| match error.kind() {
-                    io::ErrorKind::WouldBlock => io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        format!("the kernel did not answer within {} s", PATIENCE.as_secs()),
-                    ),
-                    _ => error,
-                })?;
+        let length = match self.receive_from_kernel(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let problem = format!("the kernel did not answer within {} s", PATIENCE.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
+            }
+            result => result?,
+        };
         let mut cursor = Cursor::new(&buffer[..length]);
         let mut messages = Vec::new();
         while cursor.position() < length as u64 {

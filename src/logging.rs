@@ -2,6 +2,7 @@
 //!
 //! The `log` crate has no "notice", the level of state changes; its `info` is used for that.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::Failure;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+use syslog::{Facility, LogFormat, Logger, LoggerBackend, Severity};
 
 /// The name before each line.
 const IDENT: &str = "joold";
@@ -48,8 +49,29 @@ impl FromStr for Threshold {
     }
 }
 
+/// RFC 3164 as local programs write it, but without the time: every syslog sets its own where there
+/// is none, and knows its time zone better.
+#[derive(Clone, Copy)]
+struct Local {
+    pid: u32,
+}
+
+impl<T: fmt::Display> LogFormat<T> for Local {
+    fn format<W: Write>(
+        &self,
+        out: &mut W,
+        severity: Severity,
+        message: T,
+    ) -> Result<(), syslog::Error> {
+        let priority = Facility::LOG_DAEMON as u8 | severity as u8;
+        // One call: each is a datagram.
+        out.write_fmt(format_args!("<{priority}>{IDENT}[{}]: {message}", self.pid))
+            .map_err(syslog::Error::Write)
+    }
+}
+
 enum Sink {
-    Syslog(Box<Logger<LoggerBackend, Formatter3164>>),
+    Syslog(Box<Logger<LoggerBackend, Local>>),
     Stderr,
 }
 
@@ -65,7 +87,7 @@ pub fn start(stderr: bool, threshold: Threshold) {
         true => (Sink::Stderr, None),
         false => match connect() {
             Ok(logger) => (Sink::Syslog(Box::new(logger)), None),
-            Err(problem) => (Sink::Stderr, Some(problem)),
+            Err(problem) => (Sink::Stderr, Some(innermost(&problem))),
         },
     };
     ON_STDERR.store(matches!(sink, Sink::Stderr), Ordering::Relaxed);
@@ -73,7 +95,7 @@ pub fn start(stderr: bool, threshold: Threshold) {
     let _ = log::set_boxed_logger(Box::new(Output(Mutex::new(sink))));
     log::set_max_level(threshold.0);
     if let Some(problem) = problem {
-        log::warn!("there is no syslog to log to ({problem}): logging to standard error");
+        log::warn!("there is no syslog to log to ({problem}); logging to standard error");
     }
 }
 
@@ -85,14 +107,8 @@ pub fn fatal(failure: &Failure) {
     }
 }
 
-fn connect() -> Result<Logger<LoggerBackend, Formatter3164>, syslog::Error> {
-    let formatter = Formatter3164 {
-        facility: Facility::LOG_DAEMON,
-        hostname: None,
-        process: IDENT.to_owned(),
-        pid: process::id(),
-    };
-    let logger = syslog::unix(formatter)?;
+fn connect() -> Result<Logger<LoggerBackend, Local>, syslog::Error> {
+    let logger = syslog::unix(Local { pid: process::id() })?;
     // A stuck syslog must not stop the daemon.
     match &logger.backend {
         LoggerBackend::Unix(socket) => socket.set_nonblocking(true)?,
@@ -100,6 +116,16 @@ fn connect() -> Result<Logger<LoggerBackend, Formatter3164>, syslog::Error> {
         _ => (),
     }
     Ok(logger)
+}
+
+/// What lies under the library's layers: "Connection refused", say.
+fn innermost(error: &syslog::Error) -> String {
+    let text = error.to_string();
+    let text = text.rsplit("error: ").next().unwrap_or_default();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn name(level: Level) -> &'static str {
@@ -158,6 +184,13 @@ mod tests {
     #[test]
     fn notice_is_the_default_level() {
         assert_eq!("notice".parse(), Ok(Threshold::default()));
+    }
+
+    #[test]
+    fn a_line_for_syslog_has_facility_daemon_its_level_and_the_pid() {
+        let mut logger = Logger::new(Vec::new(), Local { pid: 7 });
+        logger.notice("x").unwrap();
+        assert_eq!(logger.backend, b"<29>joold[7]: x");
     }
 
     #[test]

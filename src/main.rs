@@ -70,7 +70,11 @@ fn serve(config: &Config) -> Result<(), Failure> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::system("cannot write to standard output", &error))
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has read enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => {
+            result.map_err(|error| Failure::system("cannot write to standard output", &error))
+        }
+    }
 }

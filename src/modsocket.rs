@@ -8,10 +8,10 @@ use neli::socket::NlSocket;
 use neli::utils::Groups;
 
 use crate::sys::{self, Receipt};
+use crate::wire::jool::Message;
 
-/// The kernel builds a batch of the default size in 1,500 bytes; this is for any size that an
-/// operator may choose, since what does not fit is lost.
-const BUFFER: usize = 64 * 1024;
+/// The longest message: its headers and a container, whose length has 16 bits.
+const BUFFER: usize = Message::HEADER + (1 << 16);
 
 /// A netlink socket in Jool's multicast group, and the buffer that it receives into.
 pub struct ModSocket {

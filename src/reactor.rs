@@ -184,9 +184,9 @@ impl Reactor {
             }
             match self.modsocket.receive() {
                 Ok(receipt) if receipt.truncated => {
-                    self.engine.lose(now, Reason::TruncatedMessage, || {
-                        format!("more than {} bytes", receipt.length)
-                    });
+                    let detail = || format!("more than {} bytes", receipt.length);
+                    self.engine.lose(now, Reason::TruncatedMessage, detail);
+                    self.acknowledge(now);
                 }
                 Ok(receipt) => {
                     let message = &self.modsocket.buffer()[..receipt.length];
@@ -228,7 +228,10 @@ impl Reactor {
 
     fn wait_for_room(&mut self, now: Instant, datagram: Range<usize>) {
         match self.watch_network(Interest::READABLE | Interest::WRITABLE) {
-            Ok(()) => self.waiting = Some(datagram),
+            Ok(()) => {
+                self.engine.waits();
+                self.waiting = Some(datagram);
+            }
             Err(error) => {
                 self.engine.failed(now, Reason::NotSent, &error);
                 self.acknowledge(now);
@@ -267,8 +270,9 @@ impl Reactor {
     }
 
     fn acknowledge(&mut self, now: Instant) {
-        if let Err(error) = self.modsocket.send(self.engine.acknowledgement()) {
-            self.engine.failed(now, Reason::AckNotSent, &error);
+        match self.modsocket.send(self.engine.acknowledgement()) {
+            Ok(()) => self.engine.succeeded(Reason::AckNotSent),
+            Err(error) => self.engine.failed(now, Reason::AckNotSent, &error),
         }
     }
 
@@ -284,8 +288,9 @@ impl Reactor {
                     let buffer = self.netsocket.buffer();
                     let verdict = self.engine.on_datagram(now, source, buffer, length);
                     if let FromNetwork::Add(total) = verdict {
-                        if let Err(error) = self.modsocket.send(&buffer[..total]) {
-                            self.engine.failed(now, Reason::AddNotSent, &error);
+                        match self.modsocket.send(&buffer[..total]) {
+                            Ok(()) => self.engine.succeeded(Reason::AddNotSent),
+                            Err(error) => self.engine.failed(now, Reason::AddNotSent, &error),
                         }
                     }
                 }

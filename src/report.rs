@@ -1,6 +1,8 @@
 //! The engine's events, as an operator reads them.
 
-use crate::engine::Event;
+use log::Level;
+
+use crate::engine::{Event, Reason};
 
 /// Logs one event.
 pub fn log(event: &Event) {
@@ -11,12 +13,27 @@ pub fn log(event: &Event) {
         Event::FirstDatagram(source) => {
             log::info!("receiving sessions from the network; the first came from {source}");
         }
+        Event::OtherSpelling(name) => {
+            log::info!("the kernel spells the instance {name}, and so does joold from here on");
+        }
         Event::Trouble { reason, detail } => {
-            log::warn!("{reason}: {detail}{}", Advice(reason.advice()));
+            let advice = Advice(reason.advice());
+            log::log!(level(*reason), "{reason}: {detail}{advice}");
         }
         Event::Repeated { reason, times } => {
-            log::warn!("{reason}: {times} more times{}", Advice(reason.advice()));
+            let advice = Advice(reason.advice());
+            log::log!(level(*reason), "{reason}: {times} more times{advice}");
         }
+        Event::Recovered { reason, times } => {
+            log::info!("over: {reason} ({times} more times); it works again");
+        }
+    }
+}
+
+fn level(reason: Reason) -> Level {
+    match reason.is_fatal() {
+        true => Level::Error,
+        false => Level::Warn,
     }
 }
 

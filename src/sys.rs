@@ -9,12 +9,15 @@ use std::time::Duration;
 use neli::socket::NlSocket;
 use socket2::SockRef;
 
+/// The port id of the kernel (netlink(7)).
+pub const KERNEL: u32 = 0;
+
 /// What one `recvmsg` on a netlink socket brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Bytes that are now in the buffer.
     pub length: usize,
-    /// The sender's port id; 0 is the kernel (netlink(7)).
+    /// The sender's port id; [`KERNEL`] is the kernel.
     pub port: u32,
     /// Whether the message was longer than the buffer.
     pub truncated: bool,

@@ -30,6 +30,8 @@ pub struct Counters {
     pub net_received: Traffic,
     /// Datagrams that were sent to the network; upstream's `NET_SENT`.
     pub net_sent: Traffic,
+    /// How often the network had no room, so that the kernel had to wait.
+    pub waits: u64,
     lost: [u64; Reason::ALL.len()],
 }
 
@@ -39,6 +41,7 @@ impl Default for Counters {
             kernel_sent: Traffic::default(),
             net_received: Traffic::default(),
             net_sent: Traffic::default(),
+            waits: 0,
             lost: [0; Reason::ALL.len()],
         }
     }
@@ -75,7 +78,7 @@ impl Counters {
     }
 }
 
-/// One line for the log: what passed, and every reason that occurred.
+/// One line for the log: what passed, and every reason for a loss.
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -83,6 +86,9 @@ impl fmt::Display for Counters {
             "{} batches from the kernel, {} sent to the network, {} received from the network",
             self.kernel_sent.packets, self.net_sent.packets, self.net_received.packets
         )?;
+        if self.waits != 0 {
+            write!(f, "; waited for room in the network: {}", self.waits)?;
+        }
         for &reason in Reason::ALL {
             if self.lost(reason) != 0 {
                 write!(f, "; {reason}: {}", self.lost(reason))?;

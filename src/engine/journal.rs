@@ -1,14 +1,15 @@
 //! What the operator is told, at a bounded rate.
 //!
 //! Trouble that repeats is told a few times in full; after that one line per period says how often
-//! it happened. Nothing is due while nothing happens, so an idle daemon has no timer.
+//! it happened, or that it is over. Nothing is due while nothing happens, so an idle daemon has no
+//! timer.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Reason;
-use crate::wire::jool::Version;
+use crate::wire::jool::{InstanceName, Version};
 
 /// How many lines in full a reason gets at once.
 const BURST: u32 = 3;
@@ -21,6 +22,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub enum Event {
     /// The kernel's first batch told the module's version, or a later one told another.
     ModuleVersion(Version),
+    /// The kernel spells the instance's name in another case than the file, like this.
+    OtherSpelling(InstanceName),
     /// The first datagram arrived, from there.
     FirstDatagram(SocketAddr),
     /// Something went wrong.
@@ -33,6 +36,13 @@ pub enum Event {
     /// It went on going wrong.
     Repeated {
         /// What and why.
+        reason: Reason,
+        /// How often since the last line about it.
+        times: u64,
+    },
+    /// What went wrong has worked since.
+    Recovered {
+        /// What had gone wrong.
         reason: Reason,
         /// How often since the last line about it.
         times: u64,
@@ -52,6 +62,8 @@ struct Limit {
     until: Option<Instant>,
     told: u32,
     untold: u64,
+    /// Whether the same thing succeeded after it had failed last.
+    healed: bool,
 }
 
 impl Journal {
@@ -79,6 +91,13 @@ impl Journal {
         }
     }
 
+    /// What `reason` stands for has worked. Told at the end of the period, so that what fails and
+    /// works by turns fills no log.
+    pub fn success(&mut self, reason: Reason) {
+        let limit = &mut self.limits[reason as usize];
+        limit.healed = limit.until.is_some();
+    }
+
     /// The next event to tell.
     pub fn pop(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -88,7 +107,7 @@ impl Journal {
     pub fn deadline(&self) -> Option<Instant> {
         self.limits
             .iter()
-            .filter(|limit| limit.untold > 0)
+            .filter(|limit| limit.untold > 0 || limit.healed)
             .filter_map(|limit| limit.until)
             .min()
     }
@@ -101,9 +120,8 @@ impl Journal {
     }
 
     fn summarize(&mut self, now: Instant, reason: Reason) {
-        if let Some(times) = self.limits[reason as usize].summary(now) {
-            self.events.push_back(Event::Repeated { reason, times });
-        }
+        self.events
+            .extend(self.limits[reason as usize].summary(now, reason));
     }
 }
 
@@ -112,10 +130,10 @@ impl Limit {
         if self.until.is_none() {
             *self = Self {
                 until: Some(now + PERIOD),
-                told: 0,
-                untold: 0,
+                ..Self::default()
             };
         }
+        self.healed = false;
         if self.told < BURST {
             self.told += 1;
             return true;
@@ -126,21 +144,28 @@ impl Limit {
 
     /// Ends a period that is over. What goes on gets a summary and another period; what stopped
     /// for a whole one may speak in full again.
-    fn summary(&mut self, now: Instant) -> Option<u64> {
+    fn summary(&mut self, now: Instant, reason: Reason) -> Option<Event> {
         if now < self.until? {
             return None;
         }
-        if self.untold == 0 {
-            self.until = None;
+        let Self {
+            untold: times,
+            healed,
+            ..
+        } = *self;
+        *self = Self::default();
+        if healed {
+            return Some(Event::Recovered { reason, times });
+        }
+        if times == 0 {
             return None;
         }
-        let times = self.untold;
         *self = Self {
             until: Some(now + PERIOD),
             told: BURST,
-            untold: 0,
+            ..Self::default()
         };
-        Some(times)
+        Some(Event::Repeated { reason, times })
     }
 }
 
@@ -216,6 +241,47 @@ mod tests {
         let start = Instant::now();
         tell(&mut journal, start, 3);
         assert_eq!(tell(&mut journal, start + 2 * PERIOD, 3).len(), 3);
+    }
+
+    #[test]
+    fn what_works_again_is_told_once_at_the_end_of_the_period() {
+        let mut journal = Journal::new();
+        let start = Instant::now();
+        tell(&mut journal, start, 5);
+        journal.success(REASON);
+        journal.success(REASON);
+        assert_eq!(journal.deadline(), Some(start + PERIOD));
+        journal.elapse(start + PERIOD);
+        assert_eq!(
+            journal.pop(),
+            Some(Event::Recovered {
+                reason: REASON,
+                times: 2
+            })
+        );
+        assert_eq!((journal.pop(), journal.deadline()), (None, None));
+    }
+
+    #[test]
+    fn what_fails_and_works_by_turns_fills_no_log() {
+        let mut journal = Journal::new();
+        let start = Instant::now();
+        let mut lines = 0;
+        for step in 0..1000 {
+            let now = start + Duration::from_millis(step * 100);
+            journal.elapse(now);
+            journal.trouble(now, REASON, String::new);
+            journal.success(REASON);
+            lines += std::iter::from_fn(|| journal.pop()).count();
+        }
+        assert!(lines <= 10 * (BURST as usize + 1), "{lines} lines in 100 s");
+    }
+
+    #[test]
+    fn success_without_trouble_is_nothing_to_tell() {
+        let mut journal = Journal::new();
+        journal.success(REASON);
+        assert_eq!((journal.pop(), journal.deadline()), (None, None));
     }
 
     #[test]

@@ -18,13 +18,11 @@ pub use journal::Event;
 pub use reason::Reason;
 
 use crate::failure::words;
+use crate::sys::KERNEL;
 use crate::wire::jool::{Command, InstanceName, Message, Translator, Version, root};
 use crate::wire::request::{Add, Address, Plain};
 use crate::wire::{Malformed, netlink};
 use journal::Journal;
-
-/// The port id of the kernel (netlink(7)).
-const KERNEL: u32 = 0;
 
 /// What becomes of a message from the netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +43,23 @@ pub enum FromNetwork {
     Ignore,
 }
 
+/// How the kernel spells the instance's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spelling {
+    /// No batch has told yet.
+    Unknown,
+    /// In another case than the file.
+    Adopted,
+    /// As the file does.
+    Exact,
+}
+
 /// The state of one synchronized instance.
 #[derive(Debug)]
 pub struct Engine {
+    /// The instance as the file spells it.
+    configured: InstanceName,
+    spelling: Spelling,
     address: Address,
     acknowledgement: Plain,
     /// Whether the receive buffer holds the headers that `address` makes.
@@ -66,6 +78,8 @@ impl Engine {
             instance,
         };
         Self {
+            configured: instance,
+            spelling: Spelling::Unknown,
             address,
             acknowledgement: Plain::new(&address, Command::JooldAck),
             prepared: false,
@@ -153,9 +167,7 @@ impl Engine {
             });
             return FromKernel::Ignore;
         }
-        if message.translator() != Translator::Nat64 as u8
-            || !self.address.instance.matches(message.instance())
-        {
+        if message.translator() != Translator::Nat64 as u8 || !self.is_ours(message.instance()) {
             // Instances of one namespace share the group: no trouble, and nothing for the log.
             self.counters.lose(Reason::OtherInstance);
             return FromKernel::Ignore;
@@ -166,20 +178,52 @@ impl Engine {
         FromKernel::Forward(Message::HEADER + range.start..Message::HEADER + range.end)
     }
 
-    /// Speaks as the module does from here on: the kernel compares names *with* case, so that
-    /// "Default" in the file would have every request for "default" refused.
+    /// Names compare without case, as upstream's daemon has it. The kernel's own comparison knows
+    /// case, so there may be two instances that differ in nothing else: the one that is spelt as
+    /// the file has it wins, and of others the first that spoke.
+    fn is_ours(&self, field: &[u8]) -> bool {
+        match self.spelling {
+            Spelling::Unknown => self.configured.matches(field),
+            Spelling::Adopted => {
+                field.starts_with(self.address.instance.field())
+                    || field.starts_with(self.configured.field())
+            }
+            Spelling::Exact => field.starts_with(self.configured.field()),
+        }
+    }
+
+    /// Speaks as the module does from here on: every request in another spelling than its own
+    /// would be refused.
     fn learn(&mut self, message: &Message<'_>) {
         let version = message.version();
         if self.module != Some(version) {
             self.module = Some(version);
             self.journal.note(Event::ModuleVersion(version));
         }
-        let instance = self.address.instance;
-        if self.address.version == version && message.instance().starts_with(instance.field()) {
-            return;
+        if self.spelling != Spelling::Exact {
+            self.learn_spelling(message.instance());
         }
-        self.address.version = version;
-        self.address.instance = InstanceName::from_field(message.instance()).unwrap_or(instance);
+        if self.address.version != version {
+            self.address.version = version;
+            self.readdress();
+        }
+    }
+
+    fn learn_spelling(&mut self, field: &[u8]) {
+        let name = InstanceName::from_field(field).unwrap_or(self.configured);
+        if name == self.configured {
+            self.spelling = Spelling::Exact;
+        } else {
+            self.spelling = Spelling::Adopted;
+        }
+        if self.address.instance != name {
+            self.address.instance = name;
+            self.journal.note(Event::OtherSpelling(name));
+            self.readdress();
+        }
+    }
+
+    fn readdress(&mut self) {
         self.acknowledgement = Plain::new(&self.address, Command::JooldAck);
         self.prepared = false;
     }
@@ -191,14 +235,13 @@ impl Engine {
 
     /// The sequence number of a request is its command: see [`crate::wire::request`].
     fn refused(&mut self, now: Instant, sequence: u32, errno: i32, text: impl FnOnce() -> String) {
-        let reason = if errno == libc::EPERM {
-            Reason::NotPermitted
-        } else if sequence == Command::JooldAck as u32 {
-            Reason::AckRefused
-        } else if sequence == Command::JooldAdd as u32 {
-            Reason::AddRefused
-        } else {
-            Reason::OtherRefused
+        let reason = match errno {
+            libc::EPERM => Reason::NotPermitted,
+            libc::ESRCH => Reason::InstanceMissing,
+            libc::ENOENT => Reason::ModuleGone,
+            _ if sequence == Command::JooldAck as u32 => Reason::AckRefused,
+            _ if sequence == Command::JooldAdd as u32 => Reason::AddRefused,
+            _ => Reason::OtherRefused,
         };
         self.lose(now, reason, || format!("{} (error {errno})", text()));
     }
@@ -234,6 +277,17 @@ impl Engine {
     /// A datagram of `length` bytes went out.
     pub fn sent(&mut self, length: usize) {
         self.counters.net_sent.add(length);
+        self.journal.success(Reason::NotSent);
+    }
+
+    /// The network had no room for a datagram, which waits until it has.
+    pub fn waits(&mut self) {
+        self.counters.waits += 1;
+    }
+
+    /// What would have failed for `reason` has worked.
+    pub fn succeeded(&mut self, reason: Reason) {
+        self.journal.success(reason);
     }
 
     /// A system call failed, and `reason` is what that means.

@@ -52,18 +52,28 @@ reasons! {
     /// The kernel answered any request with EPERM.
     NotPermitted => "the kernel does not let joold do its work",
         "run joold as root or with CAP_NET_ADMIN, outside of any user namespace";
+    /// The kernel answered any request with ESRCH.
+    InstanceMissing => "the kernel does not know the instance",
+        "create it with \"jool instance add\" in this network namespace, or spell it in the module \
+         file exactly as \"jool instance display\" does";
+    /// Netlink does not know the family any more.
+    ModuleGone => "Jool's kernel module was unloaded",
+        "load it with \"modprobe jool\", create the instance, and restart joold";
     /// The kernel answered a JOOLD_ACK with an error.
     AckRefused => "the kernel refused an acknowledgement",
-        "check the instance with \"jool instance display\"; until it is mended, sessions leave late or not at all";
+        "until this is mended, sessions leave late or not at all";
     /// The kernel answered a JOOLD_ADD with an error.
     AddRefused => "the kernel refused sessions from the network",
-        "check that the instance, its pool4 and its pool6 are the same on all routers";
+        "if synchronization is disabled, run \"jool global update ss-enabled true\"; otherwise compare \
+         pool4, pool6 and Jool's version with those of the sender";
     /// The kernel answered something else with an error.
     OtherRefused => "the kernel answered with an error", "";
     /// The acknowledgement did not reach the kernel.
-    AckNotSent => "cannot acknowledge a batch to the kernel", "";
+    AckNotSent => "cannot acknowledge a batch to the kernel",
+        "if this goes on, restart joold";
     /// The sessions of a datagram did not reach the kernel.
-    AddNotSent => "cannot pass sessions from the network to the kernel", "";
+    AddNotSent => "cannot pass sessions from the network to the kernel",
+        "if this goes on, restart joold";
     /// The batch did not reach the network.
     NotSent => "cannot send a batch to the network",
         "check the out interface and the route to the multicast address";
@@ -76,6 +86,16 @@ reasons! {
     NetworkReceive => "cannot receive from the network", "";
     /// A stats request could not be received or answered.
     StatsFailed => "cannot answer a stats request", "";
+}
+
+impl Reason {
+    /// Whether nothing is synchronized until somebody does something about it.
+    pub fn is_fatal(self) -> bool {
+        matches!(
+            self,
+            Self::ForeignVersion | Self::NotPermitted | Self::InstanceMissing | Self::ModuleGone
+        )
+    }
 }
 
 impl fmt::Display for Reason {

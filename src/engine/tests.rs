@@ -134,6 +134,22 @@ fn requests_spell_the_instance_and_the_version_as_the_kernel_does() {
     );
 }
 
+/// Whether batches of these instances are forwarded, one after the other, by a daemon for "a".
+fn forwarded(names: &[&str]) -> Vec<bool> {
+    let mut engine = Engine::new(InstanceName::new("a").unwrap(), FAMILY);
+    let mut forward = |name: &&str| {
+        let message = FromModule::batch(name).bytes;
+        engine.on_kernel(Instant::now(), 0, &message) != FromKernel::Ignore
+    };
+    names.iter().map(&mut forward).collect()
+}
+
+#[test]
+fn of_two_names_that_differ_in_case_the_files_own_wins() {
+    assert_eq!(forwarded(&["a", "A", "a"]), [true, false, true]);
+    assert_eq!(forwarded(&["A", "A", "a", "A"]), [true, true, true, false]);
+}
+
 #[test]
 fn a_batch_of_another_instance_is_ignored_and_no_trouble() {
     let mut engine = engine();
@@ -208,17 +224,19 @@ fn an_error_response_is_told_with_code_and_text_and_forwards_nothing() {
     let mut engine = engine();
     let text = "This namespace lacks an instance named 'default'.";
     let cases = [
-        (Command::JooldAck, Reason::AckRefused),
-        (Command::JooldAdd, Reason::AddRefused),
-        (Command::GlobalForeach, Reason::OtherRefused),
+        (Command::JooldAck, 22, Reason::AckRefused),
+        (Command::JooldAdd, 22, Reason::AddRefused),
+        (Command::GlobalForeach, 22, Reason::OtherRefused),
+        (Command::JooldAck, 3, Reason::InstanceMissing),
+        (Command::JooldAdd, 1, Reason::NotPermitted),
     ];
-    for (command, reason) in cases {
-        let message = FromModule::refusal(command, 3, text).bytes;
+    for (command, code, reason) in cases {
+        let message = FromModule::refusal(command, code, text).bytes;
         assert_eq!(
             engine.on_kernel(Instant::now(), 0, &message),
             FromKernel::Ignore
         );
-        let detail = format!("\"{text}\" (error 3)");
+        let detail = format!("\"{text}\" (error {code})");
         assert_eq!(troubles(&mut engine), [(reason, detail)]);
     }
 }
@@ -263,7 +281,7 @@ fn netlinks_own_errors_are_told_in_words() {
     assert_eq!(
         troubles(&mut engine),
         [(
-            Reason::AckRefused,
+            Reason::ModuleGone,
             "No such file or directory (error 2)".to_owned()
         )]
     );
@@ -353,7 +371,7 @@ mod as_a_real_module_says_it {
         let text = "\"This namespace lacks an instance named 'missing'.\" (error 3)";
         assert_eq!(
             told(samples::LACKS_INSTANCE.to_vec(), Command::JooldAck),
-            [(Reason::AckRefused, text.to_owned())]
+            [(Reason::InstanceMissing, text.to_owned())]
         );
     }
 
