@@ -1,5 +1,6 @@
 //! The network interfaces of this namespace, as rtnetlink(7) lists them.
 
+use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,9 +8,11 @@ use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Ifa, Ifla, RtAddrFamily, RtScope, Rtm};
 use neli::consts::socket::NlFamily;
 use neli::nl::{NlPayload, Nlmsghdr, NlmsghdrBuilder};
-use neli::rtnl::{Ifaddrmsg, IfaddrmsgBuilder, Ifinfomsg, IfinfomsgBuilder};
+use neli::rtnl::{Ifaddrmsg, IfaddrmsgBuilder, Ifinfomsg, IfinfomsgBuilder, Rtattr};
+use neli::types::Buffer;
 
 use crate::control::Control;
+use crate::wire::netlink::{Attributes, FLAG_NESTED};
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct Interface {
     pub index: u32,
     /// The name by which people know it.
     pub name: String,
+    /// Other names that it goes by (`ip link property add ... altname`).
+    pub alternatives: Vec<String>,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
 }
@@ -49,9 +54,16 @@ impl Interfaces {
         Self { all }
     }
 
-    /// The interface of that name.
+    /// The interface of that index.
+    pub fn at(&self, index: u32) -> Option<&Interface> {
+        self.all.iter().find(|interface| interface.index == index)
+    }
+
+    /// The interface of that name, or of that alternative name.
     pub fn named(&self, name: &str) -> Option<&Interface> {
-        self.all.iter().find(|interface| interface.name == name)
+        self.all.iter().find(|interface| {
+            interface.name == name || interface.alternatives.iter().any(|other| other == name)
+        })
     }
 
     /// The interface that has that address; the one called `zone`, if that is given.
@@ -64,18 +76,30 @@ impl Interfaces {
 
     /// What there is, for an error's end.
     pub fn describe(&self) -> String {
-        let each: Vec<_> = self
+        const MOST: usize = 10;
+        let each = |interface: &Interface| {
+            let addresses: Vec<_> = interface
+                .addresses
+                .iter()
+                .take(MOST)
+                .map(IpAddr::to_string)
+                .collect();
+            match addresses.is_empty() {
+                true => interface.name.clone(),
+                false => format!("{} ({})", interface.name, addresses.join(", ")),
+            }
+        };
+        let mut text = self
             .all
             .iter()
-            .map(|interface| {
-                let addresses: Vec<_> = interface.addresses.iter().map(IpAddr::to_string).collect();
-                match addresses.is_empty() {
-                    true => interface.name.clone(),
-                    false => format!("{} ({})", interface.name, addresses.join(", ")),
-                }
-            })
-            .collect();
-        each.join(", ")
+            .take(MOST)
+            .map(each)
+            .collect::<Vec<_>>()
+            .join(", ");
+        if self.all.len() > MOST {
+            text += &format!(" and {} more", self.all.len() - MOST);
+        }
+        text
     }
 }
 
@@ -95,11 +119,36 @@ fn links(control: &Control) -> io::Result<Vec<Interface>> {
             all.push(Interface {
                 index,
                 name,
+                alternatives: alternatives(link),
                 addresses: Vec::new(),
             });
         }
     }
     Ok(all)
+}
+
+/// Linux lists them since 5.5, in attributes that neli does not know by name.
+fn alternatives(link: &Ifinfomsg) -> Vec<String> {
+    const IFLA_PROP_LIST: u16 = 52;
+    const IFLA_ALT_IFNAME: u16 = 53;
+    link.rtattrs()
+        .iter()
+        .filter(|attribute| number(attribute) == IFLA_PROP_LIST)
+        .flat_map(|list| Attributes::new(list.rta_payload().as_ref()).map_while(Result::ok))
+        .filter(|property| property.number == IFLA_ALT_IFNAME)
+        .filter_map(|property| {
+            CStr::from_bytes_until_nul(property.value)
+                .ok()?
+                .to_str()
+                .ok()
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// An attribute's number, without the flag that it holds others.
+fn number(attribute: &Rtattr<Ifla, Buffer>) -> u16 {
+    u16::from(*attribute.rta_type()) & !FLAG_NESTED
 }
 
 fn addresses(control: &Control) -> io::Result<Vec<(u32, IpAddr)>> {

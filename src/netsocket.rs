@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use mio::net::UdpSocket;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
-use crate::config::{Link, NetsocketConfig};
-use crate::failure::Failure;
+use crate::config::NetsocketConfig;
+use crate::failure::{Failure, words};
 use crate::sys;
 use crate::wire::request::Add;
 
@@ -31,12 +31,10 @@ impl NetSocket {
     pub fn open(config: &NetsocketConfig) -> Result<Self, Failure> {
         let socket = bind(config)?;
         join(&socket, config)?;
-        set_options(&socket, config).map_err(|error| {
-            Failure::system("cannot set the options of the multicast socket", &error)
-        })?;
+        set_options(&socket, config)?;
         Ok(Self {
             socket: UdpSocket::from_std(socket.into()),
-            destination: config.destination(),
+            destination: config.address(),
             buffer: vec![0; Add::HEADROOM + LONGEST].into_boxed_slice(),
         })
     }
@@ -64,7 +62,7 @@ impl NetSocket {
 }
 
 fn bind(config: &NetsocketConfig) -> Result<Socket, Failure> {
-    let local = config.local();
+    let local = config.address();
     let open = || {
         let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
@@ -80,7 +78,7 @@ fn bind(config: &NetsocketConfig) -> Result<Socket, Failure> {
 }
 
 fn join(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure> {
-    let index = config.incoming.as_ref().map_or(0, |link| link.index);
+    let index = config.membership().map_or(0, |link| link.index);
     let joined = match config.group {
         IpAddr::V4(group) => {
             let place = match index {
@@ -92,7 +90,7 @@ fn join(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure> {
         IpAddr::V6(group) => socket.join_multicast_v6(&group, index),
     };
     joined.map_err(|error| {
-        let place = match &config.incoming {
+        let place = match config.membership() {
             Some(link) => format!("on {}", link.name),
             None => "on the interface that the routes lead to; name one with \"in interface\""
                 .to_owned(),
@@ -104,30 +102,36 @@ fn join(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure> {
     })
 }
 
-fn set_options(socket: &Socket, config: &NetsocketConfig) -> io::Result<()> {
-    match config.group {
-        IpAddr::V4(_) => {
-            socket.set_multicast_loop_v4(false)?;
-            socket.set_multicast_ttl_v4(u32::from(config.ttl))?;
-            // Memberships of other programs, on other interfaces, must not reach this socket.
-            socket.set_multicast_all_v4(false)?;
-            match &config.outgoing {
-                Some(Link {
-                    address: Some(IpAddr::V4(address)),
-                    ..
-                }) => socket.set_multicast_if_v4(address),
-                Some(link) => sys::set_multicast_interface_v4(socket, link.index),
-                None => Ok(()),
-            }
-        }
-        IpAddr::V6(_) => {
-            socket.set_multicast_loop_v6(false)?;
-            socket.set_multicast_hops_v6(u32::from(config.ttl))?;
-            socket.set_multicast_all_v6(false)?;
-            match &config.outgoing {
-                Some(link) => socket.set_multicast_if_v6(link.index),
-                None => Ok(()),
-            }
-        }
+fn set_options(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure> {
+    let ttl = u32::from(config.ttl);
+    let (no_loop, hops, only_ours) = match config.group {
+        IpAddr::V4(_) => (
+            socket.set_multicast_loop_v4(false),
+            socket.set_multicast_ttl_v4(ttl),
+            socket.set_multicast_all_v4(false),
+        ),
+        IpAddr::V6(_) => (
+            socket.set_multicast_loop_v6(false),
+            socket.set_multicast_hops_v6(ttl),
+            socket.set_multicast_all_v6(false),
+        ),
+    };
+    no_loop.map_err(|error| Failure::system("cannot turn multicast loopback off", &error))?;
+    hops.map_err(|error| Failure::system(format_args!("cannot set the ttl to {ttl}"), &error))?;
+    if let Err(error) = only_ours {
+        // Linux has IPV6_MULTICAST_ALL since 4.20, and nothing depends on it.
+        log::warn!(
+            "datagrams for memberships of other programs may arrive here: {}",
+            words(&error)
+        );
     }
+    let Some(link) = &config.outgoing else {
+        return Ok(());
+    };
+    let chosen = match (config.group, link.address) {
+        (IpAddr::V4(_), Some(IpAddr::V4(address))) => socket.set_multicast_if_v4(&address),
+        (IpAddr::V4(_), _) => sys::set_multicast_interface_v4(socket, link.index),
+        (IpAddr::V6(_), _) => socket.set_multicast_if_v6(link.index),
+    };
+    chosen.map_err(|error| Failure::system(format_args!("cannot send over {link}"), &error))
 }

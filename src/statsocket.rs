@@ -22,10 +22,18 @@ impl StatSocket {
     /// When the port is taken, or the operating system refuses otherwise.
     pub fn open(port: u16) -> Result<Self, Failure> {
         let socket = listen(port).map_err(|error| {
-            Failure::system(
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "; give PORT another value, or end the program that has it"
+                }
+                _ => "",
+            };
+            let mut failure = Failure::system(
                 format_args!("cannot open the stats server on UDP port {port}"),
                 &error,
-            )
+            );
+            failure.message += hint;
+            failure
         })?;
         Ok(Self {
             socket: UdpSocket::from_std(socket.into()),

@@ -243,7 +243,7 @@ fn a_wrong_file_exits_with_78_before_anything_is_opened() {
                 "\"out interface\": \"lo\"",
                 "\"out interface\": \"192.0.2.99\"",
             ),
-            "\"out interface\": no interface has the address 192.0.2.99",
+            "\"out interface\": no interface has the address \"192.0.2.99\"",
         ),
     ];
     for (netsocket, expected) in cases {

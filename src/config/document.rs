@@ -15,6 +15,9 @@ use crate::failure::{Failure, words};
 
 const EXPECTED: &str = "expected an object: { \"key\": value, ... }";
 
+/// How many characters of a text in a file an error repeats.
+const LONGEST_QUOTE: usize = 60;
+
 /// Far more than any configuration needs; what is longer is some other file.
 const LONGEST: u64 = 1 << 20;
 
@@ -74,7 +77,7 @@ impl Document {
         })
     }
 
-    /// Takes `key` out, if it is there; `null` counts as not there.
+    /// Takes `key` out, if it is there.
     pub fn take(&mut self, key: &'static str) -> Option<Entry> {
         let at = self
             .members
@@ -88,11 +91,12 @@ impl Document {
         {
             let (name, _) = self.members.remove(at);
             self.warnings.push(format!(
-                "{}: \"{name}\" is there twice; the first counts",
-                self.file
+                "{}: {} is there twice; the first counts",
+                self.file,
+                quote(&name)
             ));
         }
-        (!value.is_null()).then_some(Entry {
+        Some(Entry {
             file: self.file.clone(),
             key,
             value,
@@ -123,9 +127,14 @@ impl Document {
     pub fn finish(mut self, known: &[&str]) -> Vec<String> {
         for (name, _) in &self.members {
             self.warnings.push(format!(
-                "{}: \"{name}\" is not a key of this file and is ignored; the keys are {}",
+                "{}: {} is not a key of this file and is ignored; the keys are {}",
                 self.file,
-                quoted(known)
+                quote(name),
+                known
+                    .iter()
+                    .map(|key| quote(key))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ));
         }
         self.warnings
@@ -139,6 +148,27 @@ impl Entry {
     /// When it is something else; `expected` says what it should be.
     pub fn string(&self, expected: &str) -> Result<&str, Failure> {
         self.value.as_str().ok_or_else(|| self.wrong(expected))
+    }
+
+    /// The value as a whole number, which may be written as 3 or as 3.0.
+    ///
+    /// # Errors
+    /// When it is no number, or not a whole one; what it should be is `expected`.
+    pub fn whole(&self, expected: &str) -> Result<i64, Failure> {
+        let Value::Number(number) = &self.value else {
+            return Err(self.wrong(expected));
+        };
+        if let Some(whole) = number.as_i64() {
+            return Ok(whole);
+        }
+        match number.as_f64() {
+            Some(float) if float.fract() != 0.0 => Err(self.error(format_args!(
+                "{number} is not a whole number; expected {expected}"
+            ))),
+            // What is beyond i64 ends at its limits, which are out of every range.
+            Some(float) => Ok(float as i64),
+            None => Err(self.wrong(expected)),
+        }
     }
 
     /// An error about this value.
@@ -186,25 +216,29 @@ fn syntax(file: &str, error: &serde_json::Error) -> Failure {
     ))
 }
 
-/// A value, short enough for a line of a log.
+/// A value as a line of a log can take it.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
-        other => {
-            let text = other.to_string();
-            match text.char_indices().nth(60) {
-                Some((end, _)) => format!("{}...", &text[..end]),
-                None => text,
-            }
-        }
+        Value::String(text) => quote(text),
+        other => other.to_string(),
     }
 }
 
-fn quoted(names: &[&str]) -> String {
-    let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    quoted.join(", ")
+/// Text from a file, in quotes, as a line of a log can take it: not too long, and without control
+/// characters.
+pub fn quote(text: &str) -> String {
+    let mut escaped: String = text
+        .chars()
+        .take(LONGEST_QUOTE)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(LONGEST_QUOTE).is_some() {
+        escaped.push_str("...");
+    }
+    format!("\"{escaped}\"")
 }
 
 /// An object's members in the file's order, equal keys included.
@@ -285,6 +319,30 @@ mod tests {
         assert!(
             error.starts_with("file.json: the file holds an array; expected an object"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn control_characters_of_a_key_do_not_reach_the_log() {
+        let document = document("{\"a\\n\\u001b[31m\": 1}").unwrap();
+        let warning = document.finish(&["instance"]).remove(0);
+        assert!(
+            warning.starts_with(r#"file.json: "a\n\u{1b}[31m" is not a key"#),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn null_is_a_value_of_a_wrong_type() {
+        let mut document = document(r#"{"instance": null}"#).unwrap();
+        let error = document
+            .take("instance")
+            .unwrap()
+            .string("a name")
+            .unwrap_err();
+        assert_eq!(
+            error.message,
+            "file.json: \"instance\": null is wrong; expected a name"
         );
     }
 

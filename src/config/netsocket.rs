@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::document::Entry;
+use super::document::{Entry, quote};
 use super::{Document, port};
 use crate::failure::Failure;
 use crate::interfaces::{Interface, Interfaces};
@@ -98,39 +98,45 @@ impl NetsocketConfig {
             outgoing: outgoing.or(zone),
             ttl,
         };
-        if config.needs_scope() && config.scope().is_none() {
-            return Err(document.error(
-                ADDRESS,
-                format_args!(
-                    "{group} is a link-local group; \"{IN}\" or \"{OUT}\" must name its link"
-                ),
-            ));
-        }
+        config
+            .check_scope()
+            .map_err(|problem| document.error(ADDRESS, problem))?;
         Ok((config, document.finish(&KEYS)))
     }
 
-    /// Where datagrams to the group are received.
-    pub fn local(&self) -> SocketAddr {
-        self.address(self.incoming.as_ref().or(self.outgoing.as_ref()))
-    }
-
-    /// Where datagrams are sent.
-    pub fn destination(&self) -> SocketAddr {
-        self.address(self.outgoing.as_ref().or(self.incoming.as_ref()))
-    }
-
-    fn address(&self, link: Option<&Link>) -> SocketAddr {
-        let scope = link
-            .filter(|_| self.needs_scope())
-            .map_or(0, |link| link.index);
-        match self.group {
-            IpAddr::V4(ip) => SocketAddrV4::new(ip, self.port).into(),
-            IpAddr::V6(ip) => SocketAddrV6::new(ip, self.port, 0, scope).into(),
+    /// A link-local group lives on one link.
+    fn check_scope(&self) -> Result<(), String> {
+        let group = self.group;
+        match (&self.incoming, &self.outgoing) {
+            _ if !self.needs_scope() => Ok(()),
+            (None, None) => Err(format!(
+                "{group} is a link-local group; \"{IN}\" and \"{OUT}\" must name its link"
+            )),
+            (Some(incoming), Some(outgoing)) if incoming.index != outgoing.index => Err(format!(
+                "{group} is a link-local group; \"{IN}\" and \"{OUT}\" must name the same link, \
+                 not {incoming} and {outgoing}"
+            )),
+            _ => Ok(()),
         }
     }
 
-    fn scope(&self) -> Option<&Link> {
-        self.incoming.as_ref().or(self.outgoing.as_ref())
+    /// Where the group is joined, if that is not left to the kernel.
+    pub fn membership(&self) -> Option<&Link> {
+        match self.needs_scope() {
+            true => self.incoming.as_ref().or(self.outgoing.as_ref()),
+            false => self.incoming.as_ref(),
+        }
+    }
+
+    /// The group, where its datagrams are received and sent.
+    pub fn address(&self) -> SocketAddr {
+        let scope = self.membership().filter(|_| self.needs_scope());
+        match self.group {
+            IpAddr::V4(ip) => SocketAddrV4::new(ip, self.port).into(),
+            IpAddr::V6(ip) => {
+                SocketAddrV6::new(ip, self.port, 0, scope.map_or(0, |link| link.index)).into()
+            }
+        }
     }
 
     /// Interface-local and link-local groups mean nothing without their link (RFC 4007).
@@ -159,6 +165,16 @@ impl fmt::Display for NetsocketConfig {
     }
 }
 
+impl Link {
+    fn of(interface: &Interface, address: Option<IpAddr>) -> Self {
+        Self {
+            name: interface.name.clone(),
+            index: interface.index,
+            address,
+        }
+    }
+}
+
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
@@ -183,14 +199,23 @@ fn group(entry: &Entry, surroundings: &Surroundings) -> Result<(IpAddr, Option<L
     let wrong = |problem: String| entry.error(format_args!("{problem}; expected {EXPECTED_GROUP}"));
     let address = literal_or_name(address, surroundings.host).ok_or_else(|| {
         wrong(format!(
-            "\"{text}\" is neither an address nor a name that resolves to one"
+            "{} is neither an address nor a name that resolves to one",
+            quote(text)
         ))
     })?;
     if !address.is_multicast() {
         return Err(wrong(format!("{address} is a unicast address")));
     }
-    let zone = zone
-        .map(|zone| find(zone, &surroundings.interfaces).map_err(|problem| entry.error(problem)));
+    let zone = zone.map(|zone| {
+        let by_index = zone
+            .parse()
+            .ok()
+            .and_then(|index| surroundings.interfaces.at(index));
+        match by_index {
+            Some(interface) => Ok(Link::of(interface, None)),
+            None => find(zone, &surroundings.interfaces).map_err(|problem| entry.error(problem)),
+        }
+    });
     Ok((address, zone.transpose()?))
 }
 
@@ -208,29 +233,18 @@ fn literal_or_name(text: &str, host: fn(&str) -> Option<IpAddr>) -> Option<IpAdd
 fn port_number(entry: &Entry) -> Result<u16, Failure> {
     let port = match &entry.value {
         Value::String(text) => port::port_of(text),
-        Value::Number(number) => match number.as_u64() {
-            Some(number) => port::number(number),
-            None => Err(format!("{number} is out of range")),
-        },
-        _ => return Err(entry.wrong(port::EXPECTED)),
+        _ => port::number(entry.whole(port::EXPECTED)?),
     };
     port.map_err(|problem| entry.error(format_args!("{problem}; expected {}", port::EXPECTED)))
 }
 
 fn ttl(entry: &Entry) -> Result<u8, Failure> {
-    if !entry.value.is_number() {
-        return Err(entry.wrong(EXPECTED_TTL));
-    }
-    entry
-        .value
-        .as_u64()
-        .and_then(|ttl| u8::try_from(ttl).ok())
-        .ok_or_else(|| {
-            entry.error(format_args!(
-                "{} is out of range; expected {EXPECTED_TTL}",
-                entry.value
-            ))
-        })
+    u8::try_from(entry.whole(EXPECTED_TTL)?).map_err(|_| {
+        let value = &entry.value;
+        entry.error(format_args!(
+            "{value} is out of range; expected {EXPECTED_TTL}"
+        ))
+    })
 }
 
 fn link(entry: &Entry, interfaces: &Interfaces) -> Result<Link, Failure> {
@@ -244,11 +258,6 @@ fn find(text: &str, interfaces: &Interfaces) -> Result<Link, String> {
         Some((address, zone)) => (address, Some(zone)),
         None => (text, None),
     };
-    let found = |interface: &Interface, address| Link {
-        name: interface.name.clone(),
-        index: interface.index,
-        address,
-    };
     let there = || {
         format!(
             "expected {EXPECTED_LINK}; there are {}",
@@ -258,12 +267,12 @@ fn find(text: &str, interfaces: &Interfaces) -> Result<Link, String> {
     match address.parse::<IpAddr>() {
         Ok(address) => interfaces
             .with_address(address, zone)
-            .map(|interface| found(interface, Some(address)))
-            .ok_or_else(|| format!("no interface has the address {text}; {}", there())),
+            .map(|interface| Link::of(interface, Some(address)))
+            .ok_or_else(|| format!("no interface has the address {}; {}", quote(text), there())),
         Err(_) => interfaces
             .named(text)
-            .map(|interface| found(interface, None))
-            .ok_or_else(|| format!("there is no interface \"{text}\"; {}", there())),
+            .map(|interface| Link::of(interface, None))
+            .ok_or_else(|| format!("there is no interface {}; {}", quote(text), there())),
     }
 }
 
@@ -290,6 +299,11 @@ mod tests {
         let interface = |index, name: &str, addresses: &[&str]| Interface {
             index,
             name: name.to_owned(),
+            alternatives: if index == 2 {
+                vec!["lan0".to_owned()]
+            } else {
+                Vec::new()
+            },
             addresses: addresses
                 .iter()
                 .map(|address| address.parse().unwrap())
@@ -323,10 +337,7 @@ mod tests {
     fn the_manuals_ipv6_example_is_understood() {
         let config =
             with(r#", "in interface": "eth0", "out interface": "eth0", "ttl": 3"#).unwrap();
-        assert_eq!(
-            config.destination(),
-            "[ff08::db8:64:64]:6464".parse().unwrap()
-        );
+        assert_eq!(config.address(), "[ff08::db8:64:64]:6464".parse().unwrap());
         assert_eq!((config.incoming.unwrap().index, config.ttl), (2, 3));
     }
 
@@ -392,24 +403,26 @@ mod tests {
     }
 
     #[test]
-    fn a_link_local_group_takes_its_scope_from_the_interface() {
-        let config = parse(
-            r#"{"multicast address": "ff02::db8:64:64", "multicast port": 6464,
-                "in interface": "eth0", "out interface": "eth1"}"#,
-        )
-        .unwrap();
-        assert_eq!(config.local(), "[ff02::db8:64:64%2]:6464".parse().unwrap());
-        assert_eq!(
-            config.destination(),
-            "[ff02::db8:64:64%3]:6464".parse().unwrap()
-        );
+    fn a_link_local_group_takes_its_scope_from_either_interface() {
+        for key in ["in interface", "out interface"] {
+            let config = parse(&format!(
+                r#"{{"multicast address": "ff02::db8:64:64", "multicast port": 6464,
+                     "{key}": "eth1"}}"#,
+            ))
+            .unwrap();
+            assert_eq!(
+                config.address(),
+                "[ff02::db8:64:64%3]:6464".parse().unwrap()
+            );
+            assert_eq!(config.membership().unwrap().index, 3);
+        }
     }
 
     #[test]
     fn a_link_local_group_takes_its_scope_from_its_zone() {
         let config =
             parse(r#"{"multicast address": "ff02::1%eth1", "multicast port": 6464}"#).unwrap();
-        assert_eq!(config.local(), "[ff02::1%3]:6464".parse().unwrap());
+        assert_eq!(config.address(), "[ff02::1%3]:6464".parse().unwrap());
         assert_eq!(config.outgoing.unwrap().name, "eth1");
     }
 
@@ -419,14 +432,57 @@ mod tests {
         assert_eq!(
             error,
             "netsocket.json: \"multicast address\": ff02::1 is a link-local group; \
-             \"in interface\" or \"out interface\" must name its link"
+             \"in interface\" and \"out interface\" must name its link"
         );
+    }
+
+    #[test]
+    fn a_link_local_group_on_two_links_is_refused() {
+        let error = parse(
+            r#"{"multicast address": "ff02::1", "multicast port": 1,
+                "in interface": "eth0", "out interface": "eth1"}"#,
+        )
+        .unwrap_err();
+        assert!(
+            error.ends_with("must name the same link, not eth0 and eth1"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn numbers_may_be_written_with_a_fraction_of_zero() {
+        assert_eq!(with(r#", "ttl": 3.0"#).unwrap().ttl, 3);
+        let error = with(r#", "ttl": 3.5"#).unwrap_err();
+        assert!(error.contains("3.5 is not a whole number"), "{error}");
+        assert!(
+            with(r#", "ttl": 1e300"#)
+                .unwrap_err()
+                .contains("out of range")
+        );
+    }
+
+    #[test]
+    fn an_interface_goes_by_its_alternative_names_too() {
+        assert_eq!(
+            with(r#", "in interface": "lan0""#)
+                .unwrap()
+                .incoming
+                .unwrap()
+                .index,
+            2
+        );
+    }
+
+    #[test]
+    fn a_zone_may_be_an_index() {
+        let config = parse(r#"{"multicast address": "ff02::1%3", "multicast port": 1}"#).unwrap();
+        assert_eq!(config.outgoing.unwrap().name, "eth1");
     }
 
     #[test]
     fn a_wide_group_has_no_scope() {
         let config = with(r#", "in interface": "eth0""#).unwrap();
-        assert_eq!(config.local(), "[ff08::db8:64:64]:6464".parse().unwrap());
+        assert_eq!(config.address(), "[ff08::db8:64:64]:6464".parse().unwrap());
     }
 
     #[test]
@@ -488,7 +544,7 @@ mod tests {
             ),
             (
                 r#", "out interface": "192.0.2.9""#,
-                "netsocket.json: \"out interface\": no interface has the address 192.0.2.9; expected",
+                "netsocket.json: \"out interface\": no interface has the address \"192.0.2.9\"; expected",
             ),
             (
                 r#", "out interface": []"#,
@@ -515,7 +571,7 @@ mod tests {
         #[test]
         fn any_values_are_a_configuration_or_an_error(
             address in "\"(ff0[0-9a-f]::[0-9]{1,3}|[0-9.]{1,15}|.{0,4}%.{0,4})\"|[0-9]{1,4}",
-            port in "\"[0-9]{0,6}\"|-?[0-9]{1,6}(\\.[0-9])?|null",
+            port in "\"[ +-]?[0-9]{0,6}\"|-?[0-9]{1,6}(\\.[0-9])?|null",
             interface in "\"(eth[0-9]|[0-9a-f:.%]{0,9})\"|null",
             ttl in "-?[0-9]{1,4}(\\.[0-9])?|\"[0-9]\"",
         ) {

@@ -83,7 +83,7 @@ impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} batches from the kernel, {} sent to the network, {} received from the network",
+            "batches from the kernel: {}; datagrams to the network: {}; from the network: {}",
             self.kernel_sent.packets, self.net_sent.packets, self.net_received.packets
         )?;
         if self.waits != 0 {

@@ -142,8 +142,8 @@ impl Limit {
         false
     }
 
-    /// Ends a period that is over. What goes on gets a summary and another period; what stopped
-    /// for a whole one may speak in full again.
+    /// Ends a period that is over. What goes on gets a summary and another period, with one line in
+    /// full, for its particulars may be others by now; what stopped may begin anew.
     fn summary(&mut self, now: Instant, reason: Reason) -> Option<Event> {
         if now < self.until? {
             return None;
@@ -162,7 +162,7 @@ impl Limit {
         }
         *self = Self {
             until: Some(now + PERIOD),
-            told: BURST,
+            told: BURST - 1,
             ..Self::default()
         };
         Some(Event::Repeated { reason, times })
@@ -192,28 +192,25 @@ mod tests {
     fn trouble_that_goes_on_is_told_three_times_then_summed_up_each_ten_seconds() {
         let mut journal = Journal::new();
         let told = tell(&mut journal, Instant::now(), 300);
-        let summaries: Vec<_> = told[3..].to_vec();
-        assert_eq!(told.len(), 5);
-        assert_eq!(
-            summaries[0],
-            (
-                PERIOD,
-                Event::Repeated {
-                    reason: REASON,
-                    times: 97
-                }
-            )
-        );
-        assert_eq!(
-            summaries[1],
-            (
-                2 * PERIOD,
-                Event::Repeated {
-                    reason: REASON,
-                    times: 100
-                }
-            )
-        );
+        let repeated = |times| Event::Repeated {
+            reason: REASON,
+            times,
+        };
+        let in_full = |step: u32| Event::Trouble {
+            reason: REASON,
+            detail: step.to_string(),
+        };
+        let events: Vec<_> = told.into_iter().map(|(_, event)| event).collect();
+        let expected = [
+            in_full(0),
+            in_full(1),
+            in_full(2),
+            repeated(97),
+            in_full(100),
+            repeated(99),
+            in_full(200),
+        ];
+        assert_eq!(events, expected);
     }
 
     #[test]

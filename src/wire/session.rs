@@ -376,6 +376,27 @@ mod tests {
         );
     }
 
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_nested_session_of_a_real_module_is_understood() {
+        let sample = &crate::wire::samples::NESTED_SESSION;
+        let read: Vec<_> = sessions(sample, Format::Nested).collect();
+        let expected = Session {
+            source6: ("2001:db8:6::8".parse().unwrap(), 52974),
+            destination6: Some(("64:ff9b::192.0.2.8".parse().unwrap(), 7007)),
+            source4: "192.0.2.1:63102".parse().unwrap(),
+            destination4: "192.0.2.8:7007".parse().unwrap(),
+            protocol: Protocol::Tcp,
+            state: State::Established,
+            timer: Timer::Established,
+            expiration: 7_199_284,
+        };
+        assert_eq!(read, [Ok(expected)]);
+        let mut written = Vec::new();
+        expected.emit(Format::Nested, &mut written);
+        assert_eq!(written, sample);
+    }
+
     proptest! {
         #[test]
         fn a_flat_session_reads_back_without_its_ipv6_destination(session in session()) {

@@ -1,0 +1,131 @@
+"""A synchronization daemon, ours or upstream's, in a namespace, with its log."""
+
+import collections
+import contextlib
+import json
+import os
+import socket
+import struct
+import subprocess
+import threading
+
+from .network import SYNC4
+from .system import inside, wait_for
+
+OURS = "/tmp/lab/joold"
+UPSTREAM = "/usr/bin/joold"
+GROUP = {"ipv6": "ff08::db8:64:64", "ipv4": "233.252.0.64"}
+GROUP_PORT = 6464
+STATS_PORT = 45678
+
+
+class SystemLog:
+    """/dev/log: upstream's daemon logs there, and nowhere else. Lines are kept by process id."""
+
+    def __init__(self):
+        self._lines = collections.defaultdict(list)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("/dev/log")
+        self._socket.bind("/dev/log")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            line, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(12))
+            for level, kind, data in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                    process, _, _ = struct.unpack("=iII", data[:12])
+                    self._lines[process].append(line.decode(errors="replace").rstrip("\0\n"))
+
+    def of(self, process):
+        return "\n".join(self._lines[process])
+
+
+def manuals_netsocket(family, namespace):
+    """The example of upstream's manual: an interface's name for IPv6, an interface's address for IPv4."""
+    interface = "sync" if family == "ipv6" else SYNC4[namespace]
+    return {"multicast address": GROUP[family], "multicast port": str(GROUP_PORT),
+            "in interface": interface, "out interface": interface, "ttl": 3}
+
+
+class Daemon:
+    def __init__(self, kind, namespace, netsocket, syslog, instance="default", stats_port=STATS_PORT,
+                 wrapper=(), options=("--stderr",)):
+        """`kind` is "ours" or "upstream"; `wrapper` is a command that runs the daemon (strace, say), and
+        `options` are of ours: upstream's has none."""
+        self.kind = kind
+        self.namespace = namespace
+        self.instance = instance
+        self.stats_port = stats_port
+        self._syslog = syslog
+        self._base = f"/tmp/{namespace}-{instance}-{stats_port}"
+        program = [OURS, *options] if kind == "ours" else [UPSTREAM]
+        arguments = [self._file("netsocket.json", netsocket), self._file("modsocket.json", {"instance": instance}),
+                     str(stats_port)]
+        with inside(namespace), open(self._base + ".log", "w") as output:
+            self.process = subprocess.Popen([*wrapper, *program, *arguments], stdin=subprocess.DEVNULL,
+                                            stdout=output, stderr=subprocess.STDOUT, cwd="/tmp")
+
+    def _file(self, suffix, content):
+        path = f"{self._base}-{suffix}"
+        with open(path, "w") as file:
+            json.dump(content, file)
+        return path
+
+    def wait_until_ready(self, group):
+        wait_for(f"{self} to join {group}, and the kernel's netlink group, and to open its statistics port",
+                 lambda: self._what_is_open(group), lambda seen: all(seen.values()) or self._ended())
+        if self._ended():
+            raise RuntimeError(f"{self} ended with status {self.process.returncode}; its log:\n{self.log()}")
+
+    def _ended(self):
+        return self.process.poll() is not None
+
+    def _what_is_open(self, group):
+        with inside(self.namespace):
+            def table(name):
+                with open(f"/proc/thread-self/net/{name}") as file:
+                    return [line.split() for line in file.readlines()[1:]]
+            # Columns: of igmp6 the group is the third, of igmp the first; of netlink the second is the
+            # protocol and the fourth a mask of groups; of udp the second is the local address.
+            if ":" in group:
+                wanted = socket.inet_pton(socket.AF_INET6, group).hex()
+                member = any(line[2] == wanted for line in table("igmp6"))
+            else:
+                wanted = socket.inet_aton(group)[::-1].hex().upper()
+                member = any(line[0] == wanted for line in table("igmp"))
+            return {
+                "group": member,
+                "netlink": sum(line[1] == "16" and int(line[3], 16) != 0 for line in table("netlink")),
+                "statistics": any(line[1].endswith(f":{self.stats_port:04X}")
+                                  for line in table("udp") + table("udp6")),
+            }
+
+    def stop(self):
+        """Ends the daemon, and returns its exit status."""
+        if not self._ended():
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        return self.process.wait()
+
+    def log(self):
+        with open(self._base + ".log") as file:
+            return (file.read() + self._syslog.of(self.process.pid)).strip() or "(empty)"
+
+    def statistics(self, address):
+        """What the statistics port at ::1 or 127.0.0.1 answers, as it came."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with inside(self.namespace):
+            asker = socket.socket(family, socket.SOCK_DGRAM)
+        with asker:
+            asker.settimeout(5)
+            asker.sendto(b"\n", (address, self.stats_port))
+            return asker.recv(65536).decode()
+
+    def __str__(self):
+        return f"{self.kind}'s daemon in {self.namespace}" if self.kind != "ours" else f"our daemon in {self.namespace}"

@@ -1,0 +1,24 @@
+"""sessions made through J appear at K, with the defaults of Jool untouched, too"""
+
+from lab.traffic import ping
+
+DAEMONS = "pairs"
+
+
+def run(stage):
+    # None: the only run with Jool's own ss-flush-deadline, as most users have it.
+    stage.add_instances(flush_deadline_ms=None)
+    stage.start_pair()
+    make_sessions(stage)
+    stage.check_same_tables(stage.j, stage.k, "made through J appear at K")
+
+
+def make_sessions(stage):
+    ping()
+    stage.hosts.udp(3)
+    stage.hosts.udp(1, answered=True)
+    stage.hosts.udp(40, host4="198.18.0.1")
+    stage.hosts.tcp_used()
+    near, _ = stage.hosts.tcp_used()
+    # A half-closed connection has another state than an open one.
+    near.shutdown(1)
