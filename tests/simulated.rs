@@ -122,15 +122,44 @@ fn sessions_travel(network: Network, version: Version) -> Outcome {
 }
 
 fn sessions_keep_what_is_left_of_their_lifetime() -> Outcome {
+    // Slow machines take their time between the two looks, but not this long.
+    const MOST: u32 = 20_000;
     let (j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
-    translate(&j, (0..36).map(sample::icmp));
-    wait_for_sessions(&k, 36)?;
-    let longest = |node: &Node| {
-        let sessions = node.kernel.sessions(INSTANCE);
-        sessions.iter().map(|one| one.expiration).max()
+    let sample = |n| [sample::tcp(n), sample::udp(n), sample::icmp(n)];
+    translate(&j, (0..36).flat_map(sample));
+    wait_for_sessions(&k, 108)?;
+    let lifetimes = |node: &Node| -> Vec<u32> {
+        let mut sessions = node.kernel.sessions(INSTANCE);
+        sessions.sort_by_key(|one| (one.protocol, one.source4));
+        sessions.iter().map(|one| one.expiration).collect()
     };
-    let (left, there) = (longest(&j).unwrap(), longest(&k).unwrap());
-    assert!(left <= 60_000 && there <= 60_000 && there > 0);
+    let (at_j, at_k) = (lifetimes(&j), lifetimes(&k));
+    assert!(at_j.iter().max() > Some(&1_000_000), "TCP's is two hours");
+    for (left, there) in at_j.iter().zip(&at_k) {
+        assert!(
+            left.abs_diff(*there) < MOST,
+            "{left} ms at J, {there} ms at K"
+        );
+    }
+    Ok(())
+}
+
+/// The link takes 4 Mbit/s, and the socket's buffer is far smaller than the table.
+fn a_network_without_room_makes_the_kernel_wait_and_loses_nothing() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let slow = "qdisc add dev DEV root tbf rate 4mbit burst 16kb limit 4mb".replace("DEV", LINK);
+    j.namespace.tc(&slow.split(' ').collect::<Vec<_>>())?;
+    j.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_enabled = false);
+    translate(&j, (0..8_000).map(sample::udp));
+    j.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_enabled = true);
+    j.kernel.advertise(INSTANCE)?;
+    wait_for_sessions(&k, 8_000)?;
+    let daemon = daemon(&mut j)?;
+    assert_eq!(daemon.stop()?.code(), Some(0));
+    daemon.wait_for("waited for room in the network: ")?;
+    assert!(!daemon.said().contains("cannot send"), "{}", daemon.said());
     Ok(())
 }
 
@@ -532,6 +561,20 @@ fn without_the_module_it_says_what_to_load() -> Outcome {
     Ok(())
 }
 
+fn a_port_that_is_taken_is_named() -> Outcome {
+    let (mut j, _k) = pair(Version::SUPPORTED)?;
+    let taken = j.udp("[::]:45678")?;
+    j.start(&program(), &configuration(Network::Ipv6, Side::J))?;
+    let status = daemon(&mut j)?.wait()?;
+    let said = daemon(&mut j)?.said();
+    drop(taken);
+    assert_eq!(status.code(), Some(71), "{said}");
+    let expected =
+        "cannot open the stats server on UDP port 45678: Address already in use; give PORT";
+    assert!(said.contains(expected), "{said}");
+    Ok(())
+}
+
 fn no_datagram_crashes_the_kernel_or_the_daemon(network: Network) -> Outcome {
     let (mut j, k) = running(network, Version::SUPPORTED)?;
     let tap = Tap::open(&j.namespace)?;
@@ -648,6 +691,8 @@ fn tests() -> Vec<Trial> {
     }
     also! {
         sessions_keep_what_is_left_of_their_lifetime
+        a_network_without_room_makes_the_kernel_wait_and_loses_nothing
+        a_port_that_is_taken_is_named
         a_daemon_that_starts_late_is_told_by_the_next_advertisement
         instances_are_matched_without_case
         other_instances_are_left_alone

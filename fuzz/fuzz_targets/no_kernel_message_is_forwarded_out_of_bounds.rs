@@ -7,8 +7,8 @@ use joold::engine::{Engine, FromKernel};
 use joold::wire::jool::InstanceName;
 use libfuzzer_sys::fuzz_target;
 
-/// The id that the seeds carry.
-const FAMILY: u16 = 0x1d;
+/// What Linux 6.12 gave to Jool.
+const FAMILY: u16 = 0x23;
 
 fuzz_target!(|message: &[u8]| {
     let mut engine = Engine::new(InstanceName::DEFAULT, FAMILY);

@@ -67,19 +67,35 @@ impl Namespace {
     /// # Errors
     /// When it is not there, or what it complains of.
     pub fn ip(&self, arguments: &[&str]) -> io::Result<()> {
+        self.iproute2("ip", arguments)
+    }
+
+    /// Runs iproute2's `tc` in the namespace.
+    ///
+    /// # Errors
+    /// When it is not there, or what it complains of.
+    pub fn tc(&self, arguments: &[&str]) -> io::Result<()> {
+        self.iproute2("tc", arguments)
+    }
+
+    fn iproute2(&self, program: &str, arguments: &[&str]) -> io::Result<()> {
         let output = self.run(|| {
-            Command::new("ip")
+            Command::new(program)
                 .args(arguments)
                 .stdin(Stdio::null())
                 .output()
         })?;
-        let output = output.map_err(|error| io::Error::other(format!("ip (iproute2): {error}")))?;
+        let output =
+            output.map_err(|error| io::Error::other(format!("{program} (iproute2): {error}")))?;
         if output.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
         let what = arguments.join(" ");
-        Err(io::Error::other(format!("ip {what}: {}", said.trim())))
+        Err(io::Error::other(format!(
+            "{program} {what}: {}",
+            said.trim()
+        )))
     }
 
     /// Joins two namespaces by a pair of interfaces, both called `name` and both up.
