@@ -196,8 +196,8 @@ impl Session {
                 address4(flat::DESTINATION4),
                 port(flat::DESTINATION4_PORT),
             ),
-            protocol: Protocol::new((bits >> 5 & 3) as u8)?,
-            state: State::new((bits >> 2 & 7) as u8)?,
+            protocol: Protocol::new(((bits >> 5) & 3) as u8)?,
+            state: State::new(((bits >> 2) & 7) as u8)?,
             timer: Timer::new((bits & 3) as u8)?,
             expiration: u32::from_be_bytes(array(value, flat::EXPIRATION)),
         })
@@ -245,7 +245,7 @@ impl Session {
         let mut put = |at: usize, field: &[u8]| {
             value[at..at + field.len()].copy_from_slice(field);
         };
-        let bits = (self.protocol as u16) << 5 | (self.state as u16) << 2 | self.timer as u16;
+        let bits = ((self.protocol as u16) << 5) | ((self.state as u16) << 2) | self.timer as u16;
         put(flat::SOURCE6, &self.source6.0.octets());
         put(flat::SOURCE4, &self.source4.ip().octets());
         put(flat::DESTINATION4, &self.destination4.ip().octets());
