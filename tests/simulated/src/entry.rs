@@ -68,7 +68,7 @@ impl Incoming {
         let there = value.len().min(FLAT);
         flat[..there].copy_from_slice(&value[..there]);
         let bits = u16::from_be_bytes([flat[BITS], flat[BITS + 1]]);
-        let (protocol, state, timer) = (bits >> 5 & 3, (bits >> 2 & 7) as u8, bits & 3);
+        let (protocol, state, timer) = ((bits >> 5) & 3, ((bits >> 2) & 7) as u8, bits & 3);
         if protocol == 3 {
             return Err("Unknown protocol: 3".to_owned());
         }
@@ -76,7 +76,7 @@ impl Incoming {
             return Err("Unknown session timer: 3".to_owned());
         }
         flat[BITS..]
-            .copy_from_slice(&(protocol << 5 | if timer == 3 { 0 } else { timer }).to_be_bytes());
+            .copy_from_slice(&((protocol << 5) | if timer == 3 { 0 } else { timer }).to_be_bytes());
         let session = Session::parse(&flat, Format::Flat).map_err(|why| why.to_string())?;
         Ok(Self {
             session,
@@ -109,7 +109,7 @@ impl Incoming {
 /// The IPv6 destination that a session without one has (RFC 6052, prefixes of 96 bits).
 pub fn embed(pool6: Ipv6Addr, session: &Session) -> Address6 {
     let low: Ipv4Addr = *session.destination4.ip();
-    let address = Ipv6Addr::from(u128::from(pool6) >> 32 << 32 | u128::from(u32::from(low)));
+    let address = Ipv6Addr::from(((u128::from(pool6) >> 32) << 32) | u128::from(u32::from(low)));
     let port = match session.protocol {
         Protocol::Icmp => session.source6.1,
         Protocol::Tcp | Protocol::Udp => session.destination4.port(),
@@ -146,7 +146,7 @@ pub fn emit(entry: &Entry, now: Duration, format: Format, out: &mut Vec<u8>) {
     // The wire's type has no word for a state that does not exist: write the number over it.
     let body = start + Attribute::HEADER;
     match format {
-        Format::Flat => out[body + BITS + 1] = out[body + BITS + 1] & !0x1c | entry.state << 2,
+        Format::Flat => out[body + BITS + 1] = (out[body + BITS + 1] & !0x1c) | (entry.state << 2),
         Format::Nested => {
             let state = Attributes::new(&out[body..]).find(NESTED_STATE);
             if let Some(at) = state.map(|state| state.offset) {

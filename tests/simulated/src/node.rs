@@ -159,7 +159,7 @@ impl Node {
             let mut fields = line.split_whitespace().skip(1);
             let user = fields.next() == Some(USERSOCK);
             let groups = fields.nth(1).map(|mask| u32::from_str_radix(mask, 16));
-            user && matches!(groups, Some(Ok(mask)) if mask & 1 << (group - 1) != 0)
+            user && matches!(groups, Some(Ok(mask)) if mask & (1 << (group - 1)) != 0)
         })
     }
 

@@ -32,7 +32,7 @@ pub fn icmp(number: u32) -> Session {
 
 fn session(protocol: Protocol, number: u32) -> Session {
     let (mask, destination) = (number % PORTS, number / PORTS);
-    let host = Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(mask / 250 + 1));
+    let host = Ipv6Addr::from((0x2001_0db8_u128 << 96) | u128::from(mask / 250 + 1));
     let source4 = SocketAddrV4::new(POOL4, (FIRST_PORT + mask) as u16);
     let service = match protocol {
         Protocol::Tcp => 443,
