@@ -38,9 +38,18 @@ Keys of NETSOCKET:
   \"out interface\"      Interface to send on, by name or by address
                        (default: the kernel chooses, by its routes)
   \"ttl\"                TTL or hop limit of what is sent, 0 to 255 (default: 1)
+  \"receive buffer\"     Bytes of received datagrams that the kernel keeps until
+                       they are read (default: 2097152)
 
 Keys of MODSOCKET:
   \"instance\"           Name of the Jool instance (default: default)
+  \"netlink buffer\"     Bytes of batches that the kernel keeps until they are
+                       read (default: 262144)
+  \"refresh window\"     Milliseconds in which the other routers are told once
+                       that a session goes on; 0: with each packet
+                       (default: 1000)
+  \"refresh sessions\"   For how many sessions at once that is done; 64 bytes
+                       of memory each (default: 4096)
 
 Signals:
   SIGTERM, SIGINT      Stop

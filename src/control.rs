@@ -8,11 +8,12 @@ use std::io::{self, Cursor};
 use std::time::Duration;
 
 use neli::consts::nl::{NlType, Nlmsg};
-use neli::consts::socket::{Msg, NlFamily};
+use neli::consts::socket::NlFamily;
 use neli::nl::Nlmsghdr;
 use neli::socket::NlSocket;
 use neli::utils::Groups;
 use neli::{FromBytes, FromBytesWithInput, Size, ToBytes};
+use socket2::Socket;
 
 use crate::sys;
 
@@ -24,15 +25,15 @@ const BUFFER: usize = 64 * 1024;
 
 /// A netlink socket for questions.
 pub struct Control {
-    socket: NlSocket,
+    socket: Socket,
 }
 
 impl Control {
     /// # Errors
     /// When the kernel gives no such socket.
     pub fn open(protocol: NlFamily) -> io::Result<Self> {
-        let socket = NlSocket::connect(protocol, None, Groups::empty())?;
-        sys::set_receive_timeout(&socket, PATIENCE)?;
+        let socket = sys::into_socket(NlSocket::connect(protocol, None, Groups::empty())?);
+        socket.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { socket })
     }
 
@@ -77,8 +78,7 @@ impl Control {
     {
         let mut bytes = Cursor::new(Vec::new());
         request.to_bytes(&mut bytes).map_err(io::Error::other)?;
-        self.socket.send(bytes.into_inner(), Msg::empty())?;
-        Ok(())
+        self.socket.send(&bytes.into_inner()).map(drop)
     }
 
     /// Other processes may write to this socket, but they cannot answer for the kernel.

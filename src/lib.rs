@@ -26,6 +26,7 @@ pub mod interfaces;
 pub mod logging;
 pub mod modsocket;
 pub mod netsocket;
+pub mod outbox;
 pub mod reactor;
 pub mod report;
 pub mod statsocket;

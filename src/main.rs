@@ -1,8 +1,10 @@
 //! `joold`: see `joold --help`.
 
 use std::env;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use joold::cli::{self, Invocation};
 use joold::config::Config;
@@ -13,6 +15,7 @@ use joold::logging;
 use joold::modsocket::ModSocket;
 use joold::netsocket::NetSocket;
 use joold::reactor::Reactor;
+use joold::report;
 use joold::statsocket::StatSocket;
 
 fn main() -> ExitCode {
@@ -55,12 +58,19 @@ fn run() -> Result<(), Failure> {
 
 fn serve(config: &Config) -> Result<(), Failure> {
     let family = Family::resolve()?;
-    let modsocket = ModSocket::open(family.group).map_err(|error| {
-        Failure::system("cannot open the socket to Jool's kernel module", &error)
-    })?;
+    let modsocket =
+        ModSocket::open(family.group, config.modsocket.netlink_buffer).map_err(|error| {
+            Failure::system("cannot open the socket to Jool's kernel module", &error)
+        })?;
     let netsocket = NetSocket::open(&config.netsocket)?;
+    report::buffers(config, &modsocket, &netsocket);
     let statsocket = config.stats.map(StatSocket::open).transpose()?;
-    let engine = Engine::new(config.modsocket.instance, family.id);
+    let mut engine = Engine::new(config.modsocket.instance, family.id, Instant::now());
+    if let Some(limits) = config.modsocket.refreshes() {
+        // Each state that std makes has keys of its own, from the system's randomness.
+        let seed = RandomState::new().build_hasher().finish();
+        engine = engine.merging_refreshes(limits, seed);
+    }
     let mut reactor = Reactor::new(engine, modsocket, netsocket, statsocket)?;
     log::info!(
         "all sockets are open; instance {} is being synchronized",

@@ -1,50 +1,60 @@
 //! The socket to the kernel module: session batches come in, requests go out.
 
-use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use neli::consts::socket::{Msg, NlFamily};
+use neli::consts::socket::NlFamily;
 use neli::socket::NlSocket;
 use neli::utils::Groups;
+use socket2::Socket;
 
 use crate::sys::{self, Receipt};
-use crate::wire::jool::Message;
 
-/// The longest message: its headers and a container, whose length has 16 bits.
-const BUFFER: usize = Message::HEADER + (1 << 16);
-
-/// A netlink socket in Jool's multicast group, and the buffer that it receives into.
+/// A netlink socket in Jool's multicast group.
 pub struct ModSocket {
-    socket: NlSocket,
-    buffer: Box<[u8]>,
+    socket: Socket,
+    receive_buffer: u32,
+    dropped: u32,
 }
 
 impl ModSocket {
-    /// Opens the socket and joins `group`.
+    /// Opens the socket, asks for a receive buffer of that many bytes, and joins `group`.
     ///
     /// # Errors
     /// Those of socket(2), bind(2) and setsockopt(2).
-    pub fn open(group: u32) -> io::Result<Self> {
+    pub fn open(group: u32, receive_buffer: u32) -> io::Result<Self> {
         let socket = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
         socket.add_mcast_membership(Groups::new_groups(&[group]))?;
         socket.nonblock()?;
+        let socket = sys::into_socket(socket);
+        let receive_buffer = sys::set_receive_buffer(&socket, receive_buffer)?;
         Ok(Self {
             socket,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            receive_buffer,
+            dropped: 0,
         })
     }
 
-    /// Receives one message into the buffer.
+    /// The bytes that the receive buffer has in effect.
+    pub fn receive_buffer(&self) -> u32 {
+        self.receive_buffer
+    }
+
+    /// Receives one message.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is none; `ENOBUFS` when some were lost.
-    pub fn receive(&mut self) -> io::Result<Receipt> {
-        sys::receive_netlink(&self.socket, &mut self.buffer)
+    pub fn receive(&self, room: &mut [u8]) -> io::Result<Receipt> {
+        sys::receive_netlink(&self.socket, room)
     }
 
-    /// What was received last.
-    pub fn buffer(&self) -> &[u8] {
-        &self.buffer
+    /// How many messages were lost since this was asked last.
+    pub fn lost(&mut self) -> u32 {
+        // Before Linux 4.12 there is no telling.
+        let dropped = sys::dropped(&self.socket).unwrap_or(self.dropped);
+        let lost = dropped.wrapping_sub(self.dropped);
+        self.dropped = dropped;
+        lost
     }
 
     /// Sends a request to the kernel, which carries it out before this returns.
@@ -52,7 +62,27 @@ impl ModSocket {
     /// # Errors
     /// Those of send(2).
     pub fn send(&self, request: &[u8]) -> io::Result<()> {
-        self.socket.send(request, Msg::empty()).map(drop)
+        self.socket.send(request).map(drop)
+    }
+
+    /// Sends requests to the kernel with one system call; it carries them out before this returns,
+    /// each for itself. Every request is padded as netlink wants it. `done` is told of each.
+    pub fn send_all(&self, requests: &[IoSlice<'_>], mut done: impl FnMut(io::Result<()>)) {
+        if requests.is_empty() {
+            return;
+        }
+        match self.socket.send_vectored(requests) {
+            Ok(_) => requests.iter().for_each(|_| done(Ok(()))),
+            Err(error) if requests.len() == 1 => done(Err(error)),
+            // All of them want much memory in one piece: they may fit one by one.
+            Err(_) => requests.iter().for_each(|request| done(self.send(request))),
+        }
+    }
+}
+
+impl AsFd for ModSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

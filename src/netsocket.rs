@@ -1,26 +1,46 @@
 //! The socket to the peers: a UDP socket in the multicast group.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr};
 
 use mio::net::UdpSocket;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, Socket, Type};
 
 use crate::config::NetsocketConfig;
 use crate::failure::{Failure, words};
-use crate::sys;
+use crate::outbox::{self, Outbox};
+use crate::sys::{self, Arrival, Inbox, Sendings};
+use crate::wire::netlink::aligned;
 use crate::wire::request::Add;
 
-/// The longest payload of a UDP datagram, in either family.
-const LONGEST: usize = u16::MAX as usize;
+/// The longest payload of a datagram: upstream's daemon receives no more, and the module packs no
+/// more.
+pub const LONGEST: usize = 2048;
 
-/// The multicast socket, and the buffer that it receives into, with room in front of it for the
-/// headers of the request that a datagram becomes.
+/// How many datagrams are received at once.
+pub const SLOTS: usize = 32;
+
+/// A slot: the headers of the request that a datagram becomes, and the datagram.
+const SLOT: usize = aligned(Add::HEADROOM + LONGEST);
+
+/// What IPv6 guarantees to carry in one packet, less the headers of IPv6 and UDP.
+const SURELY_CARRIED: usize = 1280 - 40 - 8;
+
+/// The multicast socket, and the slots that it receives into.
 pub struct NetSocket {
     /// For the reactor to register.
     pub socket: UdpSocket,
-    destination: SocketAddr,
-    buffer: Box<[u8]>,
+    destination: SockAddr,
+    payload: usize,
+    receive_buffer: u32,
+    slots: Box<[u8]>,
+    inbox: Inbox,
+    /// How many datagrams the socket has dropped, as far as is known.
+    dropped: u32,
+    /// Whether datagrams filled all slots since the socket was empty.
+    was_full: bool,
+    sendings: Sendings,
 }
 
 impl NetSocket {
@@ -30,35 +50,125 @@ impl NetSocket {
     /// When the operating system refuses; the message says what and where.
     pub fn open(config: &NetsocketConfig) -> Result<Self, Failure> {
         let socket = bind(config)?;
+        let receive_buffer =
+            sys::set_receive_buffer(&socket, config.receive_buffer).map_err(|error| {
+                let bytes = config.receive_buffer;
+                Failure::system(
+                    format_args!("cannot set the receive buffer to {bytes} bytes"),
+                    &error,
+                )
+            })?;
+        if let Err(error) = sys::count_overruns(&socket) {
+            log::warn!("what the socket drops is counted late: {}", words(&error));
+        }
         join(&socket, config)?;
         set_options(&socket, config)?;
         Ok(Self {
             socket: UdpSocket::from_std(socket.into()),
-            destination: config.address(),
-            buffer: vec![0; Add::HEADROOM + LONGEST].into_boxed_slice(),
+            destination: config.address().into(),
+            payload: payload(config),
+            receive_buffer,
+            slots: vec![0; SLOTS * SLOT].into_boxed_slice(),
+            inbox: Inbox::new(SLOTS),
+            dropped: 0,
+            was_full: false,
+            sendings: Sendings::with_capacity(outbox::MOST, outbox::MOST),
         })
     }
 
-    /// Receives one datagram behind the headroom; returns its length and source.
+    /// How many bytes of sessions one packet carries to the peers.
+    pub fn payload(&self) -> usize {
+        self.payload
+    }
+
+    /// The bytes that the receive buffer has in effect.
+    pub fn receive_buffer(&self) -> u32 {
+        self.receive_buffer
+    }
+
+    /// Receives datagrams into the slots, behind the headroom. Returns how many; fewer than
+    /// [`SLOTS`] means that there are no more.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is none.
-    pub fn receive(&mut self) -> io::Result<(usize, SocketAddr)> {
-        self.socket.recv_from(&mut self.buffer[Add::HEADROOM..])
+    pub fn receive(&mut self) -> io::Result<usize> {
+        let places = self.slots.chunks_exact_mut(SLOT);
+        let places = places.map(|slot| &mut slot[Add::HEADROOM..Add::HEADROOM + LONGEST]);
+        self.inbox.receive(&self.socket, places)
     }
 
-    /// The buffer, headroom included.
-    pub fn buffer(&mut self) -> &mut [u8] {
-        &mut self.buffer
+    /// All slots, headroom included, in the order of the datagrams in them.
+    pub fn slots(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.slots.chunks_exact_mut(SLOT)
     }
 
-    /// Sends one datagram to the group.
+    /// The `n`th slot, and the datagram that was received into it.
+    pub fn slot(&mut self, n: usize) -> Option<(&mut [u8], Arrival)> {
+        let slot = self.slots.chunks_exact_mut(SLOT).nth(n)?;
+        Some((slot, self.inbox.arrival(n)?))
+    }
+
+    /// The `n`th slot.
+    pub fn contents(&self, n: usize) -> &[u8] {
+        self.slots.get(n * SLOT..(n + 1) * SLOT).unwrap_or_default()
+    }
+
+    /// How many datagrams the socket had to drop, less those that this told before. To be asked
+    /// whenever `received` datagrams came, 0 included.
+    pub fn lost(&mut self, received: usize) -> u32 {
+        let dropped = if received == SLOTS {
+            self.was_full = true;
+            self.inbox.dropped(received - 1)
+        } else if mem::take(&mut self.was_full) {
+            // What was dropped last, no datagram tells; but a buffer that was full fills all slots
+            // before it is empty. Before Linux 4.12 the next datagram has to do.
+            sys::dropped(&self.socket).ok()
+        } else {
+            received.checked_sub(1).and_then(|n| self.inbox.dropped(n))
+        };
+        let dropped = dropped.unwrap_or(self.dropped);
+        let lost = dropped.wrapping_sub(self.dropped);
+        self.dropped = dropped;
+        lost
+    }
+
+    /// Sends what is in `outbox` to the group. Returns how many of its datagrams were sent, from
+    /// the first.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when the socket's buffer is full.
-    pub fn send(&self, datagram: &[u8]) -> io::Result<usize> {
-        self.socket.send_to(datagram, self.destination)
+    /// About the first datagram; [`io::ErrorKind::WouldBlock`] when the socket's buffer is full.
+    pub fn send(&mut self, outbox: &Outbox) -> io::Result<usize> {
+        self.sendings
+            .send(&self.socket, &self.destination, outbox.datagrams())
     }
+}
+
+/// How many bytes of sessions one packet carries to the group.
+fn payload(config: &NetsocketConfig) -> usize {
+    let probe = || {
+        let destination = config.address();
+        let socket = Socket::new(
+            Domain::for_address(destination),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
+        choose_interface(&socket, config)?;
+        socket.connect(&destination.into())?;
+        let headers = if destination.is_ipv6() { 40 } else { 20 } + 8;
+        let mtu = sys::mtu(&socket, destination.is_ipv6())?;
+        Ok(mtu.saturating_sub(headers))
+    };
+    probe()
+        .unwrap_or_else(|error: io::Error| {
+            log::warn!(
+                "cannot find out how long a packet to {} may be; up to {SURELY_CARRIED} bytes of \
+                 sessions travel together: {}",
+                config.group,
+                words(&error)
+            );
+            SURELY_CARRIED
+        })
+        .min(LONGEST)
 }
 
 fn bind(config: &NetsocketConfig) -> Result<Socket, Failure> {
@@ -125,13 +235,21 @@ fn set_options(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure>
             words(&error)
         );
     }
+    choose_interface(socket, config).map_err(|error| {
+        let place = config.outgoing.as_ref().map(ToString::to_string);
+        let place = place.unwrap_or_default();
+        Failure::system(format_args!("cannot send over {place}"), &error)
+    })
+}
+
+/// Sends multicast over the out interface, if the file names one.
+fn choose_interface(socket: &Socket, config: &NetsocketConfig) -> io::Result<()> {
     let Some(link) = &config.outgoing else {
         return Ok(());
     };
-    let chosen = match (config.group, link.address) {
+    match (config.group, link.address) {
         (IpAddr::V4(_), Some(IpAddr::V4(address))) => socket.set_multicast_if_v4(&address),
         (IpAddr::V4(_), _) => sys::set_multicast_interface_v4(socket, link.index),
         (IpAddr::V6(_), _) => socket.set_multicast_if_v6(link.index),
-    };
-    chosen.map_err(|error| Failure::system(format_args!("cannot send over {link}"), &error))
+    }
 }

@@ -3,8 +3,7 @@
 //! mio reports readiness once, when it changes. So each source is served until it has nothing
 //! left, or until its budget is spent; then it is remembered as ready, and the others come first.
 
-use std::io;
-use std::ops::Range;
+use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -14,10 +13,11 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
-use crate::engine::{Engine, FromKernel, FromNetwork, Reason};
+use crate::engine::{Engine, FromKernel, FromNetwork, Piece, Reason};
 use crate::failure::Failure;
 use crate::modsocket::ModSocket;
-use crate::netsocket::NetSocket;
+use crate::netsocket::{NetSocket, SLOTS};
+use crate::outbox::Outbox;
 use crate::report;
 use crate::statsocket::StatSocket;
 
@@ -58,9 +58,10 @@ pub struct Reactor {
     netsocket: NetSocket,
     statsocket: Option<StatSocket>,
     signals: Signals,
-    /// The bytes of the modsocket's buffer that wait for room in the netsocket. While they wait,
-    /// nothing is received from the kernel, nor acknowledged: its queue is the buffer.
-    waiting: Option<Range<usize>>,
+    outbox: Outbox,
+    /// Whether the outbox waits for room in the network. Until then nothing is received from the
+    /// kernel, nor acknowledged: its queue is the buffer.
+    blocked: bool,
     stopped_by: Option<&'static str>,
 }
 
@@ -76,6 +77,7 @@ impl Reactor {
         statsocket: Option<StatSocket>,
     ) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::system("cannot set up the event loop", &error);
+        let outbox = Outbox::new(netsocket.payload());
         let mut reactor = Self {
             poll: Poll::new().map_err(failed)?,
             sources: Slab::with_capacity(4),
@@ -84,7 +86,8 @@ impl Reactor {
             netsocket,
             statsocket,
             signals: Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(failed)?,
-            waiting: None,
+            outbox,
+            blocked: false,
             stopped_by: None,
         };
         reactor.register().map_err(failed)?;
@@ -123,9 +126,11 @@ impl Reactor {
             self.wait(&mut events)?;
             let now = Instant::now();
             self.engine.elapse(now);
+            self.collect_due(now);
             for key in 0..self.sources.capacity() {
                 self.serve(key, now);
             }
+            self.send(now);
             while let Some(event) = self.engine.next_event() {
                 report::log(&event);
             }
@@ -143,7 +148,6 @@ impl Reactor {
         let timeout = match remaining {
             true => Some(Duration::ZERO),
             false => self
-                .engine
                 .deadline()
                 .map(|deadline| deadline.saturating_duration_since(Instant::now())),
         };
@@ -158,6 +162,12 @@ impl Reactor {
             }
         }
         Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        // What is due cannot go before there is room for it.
+        let due = self.engine.due().filter(|_| !self.blocked);
+        self.engine.deadline().into_iter().chain(due).min()
     }
 
     fn serve(&mut self, key: usize, now: Instant) {
@@ -177,75 +187,110 @@ impl Reactor {
         self.sources[key].ready = served == Served::Remaining;
     }
 
+    /// Receives and acknowledges what the kernel has, and sends it all together. The kernel's
+    /// next batch, if there is one, is in the socket when the acknowledgement returns.
     fn serve_kernel(&mut self, now: Instant) -> Served {
         for _ in 0..BUDGET {
-            if self.waiting.is_some() {
-                return Served::Dry;
+            if self.outbox.room().is_none() {
+                self.send(now);
             }
-            match self.modsocket.receive() {
+            let Some(room) = self.outbox.room().filter(|_| !self.blocked) else {
+                return Served::Dry;
+            };
+            match self.modsocket.receive(room) {
                 Ok(receipt) if receipt.truncated => {
                     let detail = || format!("more than {} bytes", receipt.length);
                     self.engine.lose(now, Reason::TruncatedMessage, detail);
                     self.acknowledge(now);
                 }
                 Ok(receipt) => {
-                    let message = &self.modsocket.buffer()[..receipt.length];
-                    match self.engine.on_kernel(now, receipt.port, message) {
-                        FromKernel::Forward(datagram) => self.forward(now, datagram),
-                        FromKernel::Ignore => (),
+                    let message = &mut room[..receipt.length];
+                    let verdict = self.engine.on_kernel(now, receipt.port, message);
+                    if let FromKernel::Forward(piece) = verdict {
+                        self.outbox.keep(&piece);
+                        self.acknowledge(now);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Served::Dry,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    self.engine.failed(now, Reason::KernelOverrun, &error);
-                    // The lost batch may be the one that the kernel wants acknowledged.
-                    self.acknowledge(now);
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.send(now);
+                    return Served::Dry;
                 }
-                Err(error) => self.engine.failed(now, Reason::KernelReceive, &error),
+                Err(error) => self.receive_failed(now, &error),
             }
         }
+        self.send(now);
         Served::Remaining
     }
 
-    /// Sends `datagram`, of the modsocket's buffer, to the peers, and then acknowledges it.
-    fn forward(&mut self, now: Instant, datagram: Range<usize>) {
-        match self
-            .netsocket
-            .send(&self.modsocket.buffer()[datagram.clone()])
-        {
-            Ok(length) => {
-                log::debug!("sent a batch of {length} bytes to the network");
-                self.engine.sent(length);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.wait_for_room(now, datagram);
-                return;
-            }
-            Err(error) => self.engine.failed(now, Reason::NotSent, &error),
+    fn receive_failed(&mut self, now: Instant, error: &io::Error) {
+        if error.raw_os_error() != Some(libc::ENOBUFS) {
+            self.engine.failed(now, Reason::KernelReceive, error);
+            return;
         }
+        let lost = self.modsocket.lost().max(1).into();
+        let detail = || format!("{lost} of them");
+        self.engine
+            .lose_several(now, Reason::KernelOverrun, lost, detail);
+        // A lost batch may be the one that the kernel wants acknowledged.
         self.acknowledge(now);
     }
 
-    fn wait_for_room(&mut self, now: Instant, datagram: Range<usize>) {
-        match self.watch_network(Interest::READABLE | Interest::WRITABLE) {
-            Ok(()) => {
-                self.engine.waits();
-                self.waiting = Some(datagram);
-            }
-            Err(error) => {
-                self.engine.failed(now, Reason::NotSent, &error);
-                self.acknowledge(now);
+    /// Puts updates that were held until now into the outbox.
+    fn collect_due(&mut self, now: Instant) {
+        while !self.blocked && self.engine.due().is_some_and(|due| due <= now) {
+            let payload = self.outbox.payload();
+            let Some(room) = self.outbox.room() else {
+                self.send(now);
+                continue;
+            };
+            let length = self.engine.write_due(now, room, payload);
+            self.outbox.keep(&Piece {
+                range: 0..length,
+                joinable: true,
+            });
+        }
+    }
+
+    /// Sends what is in the outbox, as far as the network has room for it.
+    fn send(&mut self, now: Instant) {
+        while !self.blocked && !self.outbox.is_empty() {
+            match self.netsocket.send(&self.outbox) {
+                Ok(count) => {
+                    for _ in 0..count {
+                        let length = self.outbox.take().unwrap_or_default();
+                        log::debug!("sent {length} bytes of sessions to the network");
+                        self.engine.sent(length);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(now),
+                Err(error) => self.give_up_one(now, &error),
             }
         }
     }
 
-    /// The network can take what waits: go on with it, and with the kernel's next batches.
+    fn give_up_one(&mut self, now: Instant, error: &io::Error) {
+        self.outbox.take();
+        self.engine.failed(now, Reason::NotSent, error);
+    }
+
+    fn block(&mut self, now: Instant) {
+        match self.watch_network(Interest::READABLE | Interest::WRITABLE) {
+            Ok(()) => {
+                self.engine.waits();
+                self.blocked = true;
+            }
+            Err(error) => self.give_up_one(now, &error),
+        }
+    }
+
+    /// The network may have room again: go on with what waits, and with the kernel's batches.
     fn resume(&mut self, now: Instant) {
-        let Some(datagram) = self.waiting.take() else {
+        if !self.blocked {
             return;
-        };
-        self.forward(now, datagram);
-        if self.waiting.is_some() {
+        }
+        self.blocked = false;
+        self.send(now);
+        if self.blocked {
             return;
         }
         // Room is of no interest from here on, and each report of it would cost a wake-up. Should
@@ -279,26 +324,70 @@ impl Reactor {
     fn serve_network(&mut self, now: Instant) -> Served {
         self.resume(now);
         if self.engine.needs_preparation() {
-            self.engine.prepare(self.netsocket.buffer());
+            for slot in self.netsocket.slots() {
+                self.engine.prepare(slot);
+            }
         }
-        for _ in 0..BUDGET {
-            match self.netsocket.receive() {
-                Ok((length, source)) => {
-                    log::debug!("received {length} bytes of sessions from {source}");
-                    let buffer = self.netsocket.buffer();
-                    let verdict = self.engine.on_datagram(now, source, buffer, length);
-                    if let FromNetwork::Add(total) = verdict {
-                        match self.modsocket.send(&buffer[..total]) {
-                            Ok(()) => self.engine.succeeded(Reason::AddNotSent),
-                            Err(error) => self.engine.failed(now, Reason::AddNotSent, &error),
-                        }
-                    }
+        for _ in 0..BUDGET / SLOTS {
+            let count = match self.netsocket.receive() {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => {
+                    self.engine.failed(now, Reason::NetworkReceive, &error);
+                    continue;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Served::Dry,
-                Err(error) => self.engine.failed(now, Reason::NetworkReceive, &error),
+            };
+            self.add(now, count);
+            self.count_lost(now, count);
+            if count < SLOTS {
+                return Served::Dry;
             }
         }
         Served::Remaining
+    }
+
+    /// Has the kernel add the sessions of the first `count` datagrams.
+    fn add(&mut self, now: Instant, count: usize) {
+        let mut lengths = [0; SLOTS];
+        for (n, length) in lengths.iter_mut().enumerate().take(count) {
+            let Some((slot, arrival)) = self.netsocket.slot(n) else {
+                continue;
+            };
+            if arrival.truncated {
+                self.engine.oversized(now, arrival.source);
+            } else if let FromNetwork::Add(total) =
+                self.engine
+                    .on_datagram(now, arrival.source, slot, arrival.length)
+            {
+                *length = total;
+            }
+        }
+        let requests = lengths
+            .iter()
+            .enumerate()
+            .filter(|(_, length)| **length > 0);
+        let requests = requests.map(|(n, &length)| &self.netsocket.contents(n)[..length]);
+        let mut vectors = [IoSlice::new(&[]); SLOTS];
+        let mut used = 0;
+        for (vector, request) in vectors.iter_mut().zip(requests) {
+            *vector = IoSlice::new(request);
+            used += 1;
+        }
+        self.modsocket
+            .send_all(&vectors[..used], |result| match result {
+                Ok(()) => self.engine.succeeded(Reason::AddNotSent),
+                Err(error) => self.engine.failed(now, Reason::AddNotSent, &error),
+            });
+    }
+
+    /// Counts what the network socket had to drop.
+    fn count_lost(&mut self, now: Instant, received: usize) {
+        let lost = u64::from(self.netsocket.lost(received));
+        if lost > 0 {
+            let detail = || format!("{lost} of them");
+            self.engine
+                .lose_several(now, Reason::NetworkOverrun, lost, detail);
+        }
     }
 
     fn serve_stats(&mut self, now: Instant) -> Served {

@@ -108,9 +108,15 @@ fn check_prints_the_effective_configuration_as_json() {
                 "multicast port": 6464,
                 "in interface": { "name": "lo", "index": 1, "address": null },
                 "out interface": { "name": "lo", "index": 1, "address": null },
-                "ttl": 3
+                "ttl": 3,
+                "receive buffer": 2_097_152
             },
-            "modsocket": { "instance": "default" },
+            "modsocket": {
+                "instance": "default",
+                "netlink buffer": 262_144,
+                "refresh window": 1000,
+                "refresh sessions": 4096
+            },
             "stats port": 45678
         })
     );

@@ -614,7 +614,8 @@ fn what_an_acknowledgement_releases_is_there_when_it_returns() -> Outcome {
 /// Acknowledges nine batches, and finds the next one in the socket each time without waiting.
 fn client() -> Result<(), Box<dyn std::error::Error>> {
     let family = Family::resolve().map_err(|failure| failure.message)?;
-    let mut socket = ModSocket::open(family.group)?;
+    let socket = ModSocket::open(family.group, 1 << 18)?;
+    let mut room = [0; 4096];
     let address = Address {
         family: family.id,
         version: Version::SUPPORTED,
@@ -622,7 +623,7 @@ fn client() -> Result<(), Box<dyn std::error::Error>> {
     };
     for _ in 0..9 {
         socket.send(Plain::new(&address, Command::JooldAck).bytes())?;
-        let receipt = socket.receive()?;
+        let receipt = socket.receive(&mut room)?;
         assert_eq!(receipt.port, 0, "the kernel's port id");
     }
     Ok(())

@@ -3,16 +3,23 @@
 
 use std::time::Instant;
 
-use joold::engine::{Engine, FromKernel};
+use joold::engine::{Engine, FromKernel, Limits};
 use joold::wire::jool::InstanceName;
 use libfuzzer_sys::fuzz_target;
 
 /// What Linux 6.12 gave to Jool.
 const FAMILY: u16 = 0x23;
 
+const LIMITS: Limits = Limits {
+    window: 1000,
+    sessions: 16,
+};
+
 fuzz_target!(|message: &[u8]| {
-    let mut engine = Engine::new(InstanceName::DEFAULT, FAMILY);
-    if let FromKernel::Forward(range) = engine.on_kernel(Instant::now(), 0, message) {
-        assert!(message.get(range).is_some());
+    let engine = Engine::new(InstanceName::DEFAULT, FAMILY, Instant::now());
+    let mut engine = engine.merging_refreshes(LIMITS, 0);
+    let mut message = message.to_vec();
+    if let FromKernel::Forward(piece) = engine.on_kernel(Instant::now(), 0, &mut message) {
+        assert!(message.get(piece.range).is_some());
     }
 });

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -169,6 +170,20 @@ impl Entry {
             Some(float) => Ok(float as i64),
             None => Err(self.wrong(expected)),
         }
+    }
+
+    /// The value as a whole number within `range`.
+    ///
+    /// # Errors
+    /// As [`Entry::whole`], and when it is out of range.
+    pub fn within(&self, range: RangeInclusive<u32>, expected: &str) -> Result<u32, Failure> {
+        u32::try_from(self.whole(expected)?)
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                let value = &self.value;
+                self.error(format_args!("{value} is out of range; expected {expected}"))
+            })
     }
 
     /// An error about this value.

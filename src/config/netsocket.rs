@@ -17,9 +17,14 @@ const PORT: &str = "multicast port";
 const IN: &str = "in interface";
 const OUT: &str = "out interface";
 const TTL: &str = "ttl";
-const KEYS: [&str; 5] = [ADDRESS, PORT, IN, OUT, TTL];
+const RECEIVE_BUFFER: &str = "receive buffer";
+const KEYS: [&str; 6] = [ADDRESS, PORT, IN, OUT, TTL, RECEIVE_BUFFER];
 
 const DEFAULT_TTL: u8 = 1;
+
+/// About 1,800 full datagrams: what a peer sends in some 20 ms at its best. The memory is only
+/// taken while datagrams wait.
+const DEFAULT_RECEIVE_BUFFER: u32 = 2 << 20;
 
 /// The network file's contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +43,10 @@ pub struct NetsocketConfig {
     pub outgoing: Option<Link>,
     /// `"ttl"`: IPv4 time to live or IPv6 hop limit of what is sent. Default: 1.
     pub ttl: u8,
+    /// `"receive buffer"`: bytes of received datagrams that the kernel keeps until they are read.
+    /// Default: 2 MiB.
+    #[serde(rename = "receive buffer")]
+    pub receive_buffer: u32,
 }
 
 /// What the names in the file are resolved with.
@@ -91,12 +100,18 @@ impl NetsocketConfig {
         let ttl = document
             .take(TTL)
             .map_or(Ok(DEFAULT_TTL), |entry| ttl(&entry))?;
+        let receive_buffer = document
+            .take(RECEIVE_BUFFER)
+            .map_or(Ok(DEFAULT_RECEIVE_BUFFER), |entry| {
+                entry.within(131_072..=1 << 30, EXPECTED_RECEIVE_BUFFER)
+            })?;
         let config = Self {
             group,
             port,
             incoming: incoming.or_else(|| zone.clone()),
             outgoing: outgoing.or(zone),
             ttl,
+            receive_buffer,
         };
         config
             .check_scope()
@@ -161,7 +176,11 @@ impl fmt::Display for NetsocketConfig {
                 None => write!(f, "{key} chosen by the kernel's routes, ")?,
             }
         }
-        write!(f, "ttl {}", self.ttl)
+        write!(
+            f,
+            "ttl {}, receive buffer {} bytes",
+            self.ttl, self.receive_buffer
+        )
     }
 }
 
@@ -188,6 +207,7 @@ const EXPECTED_GROUP: &str =
     "an IPv4 or IPv6 multicast address, such as \"ff08::db8:64:64\" or \"233.252.0.64\"";
 const EXPECTED_LINK: &str = "the name of an interface or one of its addresses";
 const EXPECTED_TTL: &str = "a whole number from 0 to 255";
+const EXPECTED_RECEIVE_BUFFER: &str = "a whole number of bytes from 131072 to 1073741824";
 
 fn group(entry: &Entry, surroundings: &Surroundings) -> Result<(IpAddr, Option<Link>), Failure> {
     let text = entry.string(EXPECTED_GROUP)?;
@@ -239,12 +259,9 @@ fn port_number(entry: &Entry) -> Result<u16, Failure> {
 }
 
 fn ttl(entry: &Entry) -> Result<u8, Failure> {
-    u8::try_from(entry.whole(EXPECTED_TTL)?).map_err(|_| {
-        let value = &entry.value;
-        entry.error(format_args!(
-            "{value} is out of range; expected {EXPECTED_TTL}"
-        ))
-    })
+    entry
+        .within(0..=255, EXPECTED_TTL)
+        .map(|ttl| u8::try_from(ttl).unwrap_or(u8::MAX))
 }
 
 fn link(entry: &Entry, interfaces: &Interfaces) -> Result<Link, Failure> {
@@ -537,6 +554,10 @@ mod tests {
             (
                 r#", "ttl": "3""#,
                 "netsocket.json: \"ttl\": \"3\" is wrong; expected a whole number",
+            ),
+            (
+                r#", "receive buffer": 1000"#,
+                "netsocket.json: \"receive buffer\": 1000 is out of range; expected a whole number of bytes",
             ),
             (
                 r#", "in interface": "eth9""#,

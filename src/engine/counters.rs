@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::Reason;
+use super::refresh::Refreshes;
 
 /// Packets and the bytes of sessions in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,12 @@ impl Traffic {
     }
 }
 
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.packets, self.bytes)
+    }
+}
+
 /// All counters since the start.
 #[derive(Clone, Debug)]
 pub struct Counters {
@@ -32,6 +39,10 @@ pub struct Counters {
     pub net_sent: Traffic,
     /// How often the network had no room, so that the kernel had to wait.
     pub waits: u64,
+    /// Updates of sessions that gave way to newer ones of the same session.
+    pub merged: u64,
+    /// Updates that are held now, until their session's window ends.
+    pub held: u64,
     lost: [u64; Reason::ALL.len()],
 }
 
@@ -42,6 +53,8 @@ impl Default for Counters {
             net_received: Traffic::default(),
             net_sent: Traffic::default(),
             waits: 0,
+            merged: 0,
+            held: 0,
             lost: [0; Reason::ALL.len()],
         }
     }
@@ -56,8 +69,13 @@ impl Counters {
         self.lost[reason as usize]
     }
 
-    pub(super) fn lose(&mut self, reason: Reason) {
-        self.lost[reason as usize] += 1;
+    pub(super) fn lose(&mut self, reason: Reason, times: u64) {
+        self.lost[reason as usize] += times;
+    }
+
+    pub(super) fn follow(&mut self, refreshes: &Refreshes) {
+        self.merged = refreshes.merged();
+        self.held = refreshes.held() as u64;
     }
 
     /// Writes the reply of the stats server: upstream's six lines, `NAME,VALUE`.
@@ -84,8 +102,15 @@ impl fmt::Display for Counters {
         write!(
             f,
             "batches from the kernel: {}; datagrams to the network: {}; from the network: {}",
-            self.kernel_sent.packets, self.net_sent.packets, self.net_received.packets
+            self.kernel_sent, self.net_sent, self.net_received
         )?;
+        if self.merged != 0 {
+            write!(
+                f,
+                "; updates merged into later ones: {}; held: {}",
+                self.merged, self.held
+            )?;
+        }
         if self.waits != 0 {
             write!(f, "; waited for room in the network: {}", self.waits)?;
         }
@@ -140,7 +165,7 @@ mod tests {
         for (index, &reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(reason as usize, index);
             let mut counters = Counters::default();
-            counters.lose(reason);
+            counters.lose(reason, 1);
             assert_eq!(counters.lost.iter().sum::<u64>(), counters.lost(reason));
             assert!(counters.to_string().contains(reason.name()));
         }

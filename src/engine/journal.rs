@@ -80,10 +80,17 @@ impl Journal {
         self.events.push_back(event);
     }
 
-    /// Adds trouble, or counts it when enough was told. `detail` is only made in the first case.
-    pub fn trouble(&mut self, now: Instant, reason: Reason, detail: impl FnOnce() -> String) {
+    /// Adds trouble that happened `times` at once, or counts it when enough was told. `detail` is
+    /// only made in the first case, and tells the number if it matters.
+    pub fn trouble(
+        &mut self,
+        now: Instant,
+        reason: Reason,
+        times: u64,
+        detail: impl FnOnce() -> String,
+    ) {
         self.summarize(now, reason);
-        if self.limits[reason as usize].admit(now) {
+        if self.limits[reason as usize].admit(now, times) {
             self.events.push_back(Event::Trouble {
                 reason,
                 detail: detail(),
@@ -126,7 +133,7 @@ impl Journal {
 }
 
 impl Limit {
-    fn admit(&mut self, now: Instant) -> bool {
+    fn admit(&mut self, now: Instant, times: u64) -> bool {
         if self.until.is_none() {
             *self = Self {
                 until: Some(now + PERIOD),
@@ -138,7 +145,7 @@ impl Limit {
             self.told += 1;
             return true;
         }
-        self.untold += 1;
+        self.untold += times;
         false
     }
 
@@ -180,7 +187,7 @@ mod tests {
         let mut told = Vec::new();
         for step in 0..times {
             let now = start + Duration::from_millis(100) * step;
-            journal.trouble(now, REASON, || step.to_string());
+            journal.trouble(now, REASON, 1, || step.to_string());
             while let Some(event) = journal.pop() {
                 told.push((now - start, event));
             }
@@ -267,7 +274,7 @@ mod tests {
         for step in 0..1000 {
             let now = start + Duration::from_millis(step * 100);
             journal.elapse(now);
-            journal.trouble(now, REASON, String::new);
+            journal.trouble(now, REASON, 1, String::new);
             journal.success(REASON);
             lines += std::iter::from_fn(|| journal.pop()).count();
         }
@@ -286,7 +293,7 @@ mod tests {
         let mut journal = Journal::new();
         let now = Instant::now();
         tell(&mut journal, now, 10);
-        journal.trouble(now, Reason::AckRefused, String::new);
+        journal.trouble(now, Reason::AckRefused, 1, String::new);
         assert!(matches!(
             journal.pop(),
             Some(Event::Trouble {

@@ -7,37 +7,51 @@
 mod counters;
 mod journal;
 mod reason;
+mod refresh;
+mod thin;
 
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use counters::{Counters, Traffic};
 pub use journal::Event;
 pub use reason::Reason;
+pub use refresh::Limits;
 
 use crate::failure::words;
 use crate::sys::KERNEL;
 use crate::wire::jool::{Command, InstanceName, Message, Translator, Version, root};
 use crate::wire::request::{Add, Address, Plain};
+use crate::wire::session::Format;
 use crate::wire::{Malformed, netlink};
 use journal::Journal;
+use refresh::Refreshes;
 
 /// What becomes of a message from the netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromKernel {
-    /// These bytes of the message are a datagram for the peers. Once it is sent, or cannot be,
-    /// [`Engine::acknowledgement`] goes to the kernel.
-    Forward(Range<usize>),
+    /// A batch, of which this is for the peers; [`Engine::acknowledgement`] is due to the kernel.
+    Forward(Piece),
     /// Nothing.
     Ignore,
+}
+
+/// Bytes of a buffer that go to the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where they stand. Nothing is left to send if it is empty.
+    pub range: Range<usize>,
+    /// Whether they are nothing but well-formed sessions, so that others may stand before and
+    /// behind them in a datagram.
+    pub joinable: bool,
 }
 
 /// What becomes of a datagram from the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromNetwork {
-    /// The buffer, up to here, is a request for the kernel.
+    /// The buffer, up to here, is a request for the kernel; another may follow it.
     Add(usize),
     /// Nothing.
     Ignore,
@@ -65,13 +79,17 @@ pub struct Engine {
     /// Whether the receive buffer holds the headers that `address` makes.
     prepared: bool,
     module: Option<Version>,
+    refreshes: Option<Refreshes>,
+    /// What the refreshes' milliseconds count from.
+    start: Instant,
     counters: Counters,
     journal: Journal,
 }
 
 impl Engine {
-    /// Serves `instance`, whose kernel side is reached through the netlink family `family`.
-    pub fn new(instance: InstanceName, family: u16) -> Self {
+    /// Serves `instance`, whose kernel side is reached through the netlink family `family`, and
+    /// hands on every update. `now` is the start of its time.
+    pub fn new(instance: InstanceName, family: u16, now: Instant) -> Self {
         let address = Address {
             family,
             version: Version::SUPPORTED,
@@ -84,9 +102,19 @@ impl Engine {
             acknowledgement: Plain::new(&address, Command::JooldAck),
             prepared: false,
             module: None,
+            refreshes: None,
+            start: now,
             counters: Counters::default(),
             journal: Journal::new(),
         }
+    }
+
+    /// Merges mere refreshes. `seed` should be hard to guess, or clients of the NAT64 could choose
+    /// sessions that make this slow.
+    #[must_use]
+    pub fn merging_refreshes(mut self, limits: Limits, seed: u64) -> Self {
+        self.refreshes = Some(Refreshes::new(limits, seed));
+        self
     }
 
     /// The request that releases the kernel's next batch.
@@ -110,34 +138,92 @@ impl Engine {
         &self.counters
     }
 
-    /// A message came from the netlink socket; `port` is its sender.
-    pub fn on_kernel(&mut self, now: Instant, port: u32, message: &[u8]) -> FromKernel {
+    /// A message came from the netlink socket; `port` is its sender. What is sent of it may have
+    /// moved within it.
+    pub fn on_kernel(&mut self, now: Instant, port: u32, message: &mut [u8]) -> FromKernel {
         if port != KERNEL {
             self.lose(now, Reason::NotFromKernel, || {
                 format!("netlink port id {port}")
             });
             return FromKernel::Ignore;
         }
-        match netlink::Message::new_checked(message) {
+        let batch = match netlink::Message::new_checked(message) {
             Ok(message) => self.on_message(now, message),
             Err(error) => self.malformed(now, error),
+        };
+        match batch {
+            Some(range) => FromKernel::Forward(self.piece(now, message, range)),
+            None => FromKernel::Ignore,
         }
     }
 
-    fn on_message(&mut self, now: Instant, message: netlink::Message<'_>) -> FromKernel {
+    /// What of the sessions in `range` of a message is for the peers now.
+    fn piece(&mut self, now: Instant, message: &mut [u8], range: Range<usize>) -> Piece {
+        let (time, format) = (self.time(now), self.format());
+        let Some(refreshes) = &mut self.refreshes else {
+            return Piece {
+                range,
+                joinable: false,
+            };
+        };
+        let left = thin::thin(refreshes, time, &mut message[range.clone()], format);
+        self.counters.follow(refreshes);
+        Piece {
+            range: range.start..left.map_or(range.end, |left| range.start + left),
+            joinable: left.is_some(),
+        }
+    }
+
+    /// Writes updates that were held until now to the start of `room`, and returns their length: 0
+    /// when none is due any more. As many as fit into `payload` bytes, and one at least.
+    pub fn write_due(&mut self, now: Instant, room: &mut [u8], payload: usize) -> usize {
+        let (time, format) = (self.time(now), self.format());
+        let Some(refreshes) = &mut self.refreshes else {
+            return 0;
+        };
+        let size = format.size();
+        let places = (payload / size).max(1);
+        let mut written = 0;
+        for place in room.chunks_exact_mut(size).take(places) {
+            let Some(update) = refreshes.next_due(time) else {
+                break;
+            };
+            update.write(format, place);
+            written += size;
+        }
+        self.counters.follow(refreshes);
+        written
+    }
+
+    /// When [`Engine::write_due`] has something to write.
+    pub fn due(&self) -> Option<Instant> {
+        let time = self.refreshes.as_ref()?.deadline()?;
+        self.start.checked_add(Duration::from_millis(time))
+    }
+
+    fn time(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_millis() as u64
+    }
+
+    /// How the module writes sessions.
+    fn format(&self) -> Format {
+        Format::of(self.address.version)
+    }
+
+    fn on_message(&mut self, now: Instant, message: netlink::Message<'_>) -> Option<Range<usize>> {
         if let Some(errno) = message.errno() {
             // 0 is netlink's own acknowledgement, which nobody asked for.
             if errno != 0 {
                 let error = io::Error::from_raw_os_error(errno);
                 self.refused(now, message.sequence(), errno, || words(&error));
             }
-            return FromKernel::Ignore;
+            return None;
         }
         if message.kind() != self.address.family {
             self.lose(now, Reason::ForeignMessage, || {
                 format!("message type {}", message.kind())
             });
-            return FromKernel::Ignore;
+            return None;
         }
         match Message::new_checked(message) {
             Ok(message) => self.on_jool(now, &message),
@@ -145,17 +231,17 @@ impl Engine {
         }
     }
 
-    fn on_jool(&mut self, now: Instant, message: &Message<'_>) -> FromKernel {
+    fn on_jool(&mut self, now: Instant, message: &Message<'_>) -> Option<Range<usize>> {
         if let Some((code, text)) = message.error() {
             let text = || format!("\"{}\"", printable(text));
             self.refused(now, message.netlink().sequence(), i32::from(code), text);
-            return FromKernel::Ignore;
+            return None;
         }
         let Some(container) = message.attributes().find(root::SESSION_ENTRIES) else {
             self.lose(now, Reason::ForeignMessage, || {
                 "it has no container of sessions".to_owned()
             });
-            return FromKernel::Ignore;
+            return None;
         };
         if !message.version().speaks_with(self.address.version) {
             let (theirs, ours) = (message.version(), self.address.version);
@@ -165,17 +251,17 @@ impl Engine {
                     ours.major, ours.minor
                 )
             });
-            return FromKernel::Ignore;
+            return None;
         }
         if message.translator() != Translator::Nat64 as u8 || !self.is_ours(message.instance()) {
             // Instances of one namespace share the group: no trouble, and nothing for the log.
-            self.counters.lose(Reason::OtherInstance);
-            return FromKernel::Ignore;
+            self.counters.lose(Reason::OtherInstance, 1);
+            return None;
         }
-        self.learn(message);
+        self.learn(now, message);
         self.counters.kernel_sent.add(container.value.len());
         let range = container.range();
-        FromKernel::Forward(Message::HEADER + range.start..Message::HEADER + range.end)
+        Some(Message::HEADER + range.start..Message::HEADER + range.end)
     }
 
     /// Names compare without case, as upstream's daemon has it. The kernel's own comparison knows
@@ -194,7 +280,7 @@ impl Engine {
 
     /// Speaks as the module does from here on: every request in another spelling than its own
     /// would be refused.
-    fn learn(&mut self, message: &Message<'_>) {
+    fn learn(&mut self, now: Instant, message: &Message<'_>) {
         let version = message.version();
         if self.module != Some(version) {
             self.module = Some(version);
@@ -204,8 +290,22 @@ impl Engine {
             self.learn_spelling(message.instance());
         }
         if self.address.version != version {
+            let format = self.format();
             self.address.version = version;
             self.readdress();
+            if self.format() != format {
+                self.forget_refreshes(now);
+            }
+        }
+    }
+
+    /// Another module writes sessions in another way, and has none of the old one's.
+    fn forget_refreshes(&mut self, now: Instant) {
+        let held = self.refreshes.as_mut().map_or(0, Refreshes::clear);
+        if held > 0 {
+            self.lose_several(now, Reason::OtherFormat, held as u64, || {
+                format!("{held} of them")
+            });
         }
     }
 
@@ -228,9 +328,9 @@ impl Engine {
         self.prepared = false;
     }
 
-    fn malformed(&mut self, now: Instant, error: Malformed) -> FromKernel {
+    fn malformed(&mut self, now: Instant, error: Malformed) -> Option<Range<usize>> {
         self.lose(now, Reason::MalformedMessage, || error.to_string());
-        FromKernel::Ignore
+        None
     }
 
     /// The sequence number of a request is its command: see [`crate::wire::request`].
@@ -266,12 +366,15 @@ impl Engine {
         match Add::finish(buffer, length) {
             Some(total) => FromNetwork::Add(total),
             None => {
-                self.lose(now, Reason::OversizedDatagram, || {
-                    format!("{length} bytes from {source}")
-                });
+                self.oversized(now, source);
                 FromNetwork::Ignore
             }
         }
+    }
+
+    /// A datagram came that was longer than its buffer.
+    pub fn oversized(&mut self, now: Instant, source: SocketAddr) {
+        self.lose(now, Reason::OversizedDatagram, || format!("from {source}"));
     }
 
     /// A datagram of `length` bytes went out.
@@ -297,8 +400,19 @@ impl Engine {
 
     /// Counts, and tells unless it was told often enough.
     pub fn lose(&mut self, now: Instant, reason: Reason, detail: impl FnOnce() -> String) {
-        self.counters.lose(reason);
-        self.journal.trouble(now, reason, detail);
+        self.lose_several(now, reason, 1, detail);
+    }
+
+    /// Counts that many at once, as one trouble to tell.
+    pub fn lose_several(
+        &mut self,
+        now: Instant,
+        reason: Reason,
+        times: u64,
+        detail: impl FnOnce() -> String,
+    ) {
+        self.counters.lose(reason, times);
+        self.journal.trouble(now, reason, times, detail);
     }
 
     /// The next thing that an operator should know.

@@ -79,11 +79,17 @@ reasons! {
         "check the out interface and the route to the multicast address";
     /// A datagram without a single byte.
     EmptyDatagram => "empty datagram dropped", "";
-    /// A datagram longer than a container of sessions can be.
-    OversizedDatagram => "datagram too long for the kernel dropped",
+    /// A datagram longer than any joold sends.
+    OversizedDatagram => "datagram longer than 2048 bytes dropped",
         "find out who sends to the multicast group besides joold";
+    /// The multicast socket dropped datagrams because its receive buffer was full.
+    NetworkOverrun => "datagrams from the network lost: receive buffer full",
+        "raise \"receive buffer\" in the network file or give joold more CPU, and run \"jool session \
+         advertise\" on the other routers to make up for them";
     /// The multicast socket failed to receive.
     NetworkReceive => "cannot receive from the network", "";
+    /// Updates were held when a module took over that writes sessions in another format.
+    OtherFormat => "updates held for an earlier module's sessions dropped", "";
     /// A stats request could not be received or answered.
     StatsFailed => "cannot answer a stats request", "";
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 const FAMILY: u16 = 0x1d;
 
 fn engine() -> Engine {
-    Engine::new(InstanceName::new("default").unwrap(), FAMILY)
+    Engine::new(InstanceName::DEFAULT, FAMILY, Instant::now())
 }
 
 fn session() -> Session {
@@ -90,11 +90,11 @@ fn troubles(engine: &mut Engine) -> Vec<(Reason, String)> {
 #[test]
 fn a_batch_of_our_instance_is_forwarded_without_its_container() {
     let mut engine = engine();
-    let message = FromModule::batch("default").bytes;
-    let FromKernel::Forward(range) = engine.on_kernel(Instant::now(), 0, &message) else {
+    let mut message = FromModule::batch("default").bytes;
+    let FromKernel::Forward(piece) = engine.on_kernel(Instant::now(), 0, &mut message) else {
         panic!("not forwarded");
     };
-    let sent: Vec<_> = sessions(&message[range], Format::Flat).collect();
+    let sent: Vec<_> = sessions(&message[piece.range], Format::Flat).collect();
     assert_eq!(sent, [Ok(session())]);
     assert_eq!(
         engine.counters().kernel_sent,
@@ -107,17 +107,21 @@ fn a_batch_of_our_instance_is_forwarded_without_its_container() {
 
 #[test]
 fn instance_names_compare_without_case() {
-    let verdict = engine().on_kernel(Instant::now(), 0, &FromModule::batch("DeFaUlT").bytes);
+    let verdict = engine().on_kernel(Instant::now(), 0, &mut FromModule::batch("DeFaUlT").bytes);
     assert!(matches!(verdict, FromKernel::Forward(_)));
 }
 
 #[test]
 fn requests_spell_the_instance_and_the_version_as_the_kernel_does() {
-    let mut engine = Engine::new(InstanceName::new("DeFault").unwrap(), FAMILY);
+    let mut engine = Engine::new(
+        InstanceName::new("DeFault").unwrap(),
+        FAMILY,
+        Instant::now(),
+    );
     let mut buffer = vec![0; Add::HEADROOM + 40];
     engine.prepare(&mut buffer);
     assert!(!engine.needs_preparation());
-    engine.on_kernel(Instant::now(), 0, &FromModule::batch("default").bytes);
+    engine.on_kernel(Instant::now(), 0, &mut FromModule::batch("default").bytes);
     assert!(engine.needs_preparation());
     engine.prepare(&mut buffer);
     Add::finish(&mut buffer, 40);
@@ -127,7 +131,7 @@ fn requests_spell_the_instance_and_the_version_as_the_kernel_does() {
         assert_eq!(&request.instance()[..8], b"default\0");
         assert_eq!(request.version(), Version::new(4, 1, 9));
     }
-    engine.on_kernel(Instant::now(), 0, &FromModule::batch("default").bytes);
+    engine.on_kernel(Instant::now(), 0, &mut FromModule::batch("default").bytes);
     assert!(
         !engine.needs_preparation(),
         "the same batch changes nothing"
@@ -136,10 +140,10 @@ fn requests_spell_the_instance_and_the_version_as_the_kernel_does() {
 
 /// Whether batches of these instances are forwarded, one after the other, by a daemon for "a".
 fn forwarded(names: &[&str]) -> Vec<bool> {
-    let mut engine = Engine::new(InstanceName::new("a").unwrap(), FAMILY);
+    let mut engine = Engine::new(InstanceName::new("a").unwrap(), FAMILY, Instant::now());
     let mut forward = |name: &&str| {
-        let message = FromModule::batch(name).bytes;
-        engine.on_kernel(Instant::now(), 0, &message) != FromKernel::Ignore
+        let mut message = FromModule::batch(name).bytes;
+        engine.on_kernel(Instant::now(), 0, &mut message) != FromKernel::Ignore
     };
     names.iter().map(&mut forward).collect()
 }
@@ -154,9 +158,9 @@ fn of_two_names_that_differ_in_case_the_files_own_wins() {
 fn a_batch_of_another_instance_is_ignored_and_no_trouble() {
     let mut engine = engine();
     for other in ["defaul", "default2", "other"] {
-        let message = FromModule::batch(other).bytes;
+        let mut message = FromModule::batch(other).bytes;
         assert_eq!(
-            engine.on_kernel(Instant::now(), 0, &message),
+            engine.on_kernel(Instant::now(), 0, &mut message),
             FromKernel::Ignore
         );
     }
@@ -168,9 +172,9 @@ fn a_batch_of_another_instance_is_ignored_and_no_trouble() {
 #[test]
 fn a_message_from_another_process_is_ignored() {
     let mut engine = engine();
-    let message = FromModule::batch("default").bytes;
+    let mut message = FromModule::batch("default").bytes;
     assert_eq!(
-        engine.on_kernel(Instant::now(), 4711, &message),
+        engine.on_kernel(Instant::now(), 4711, &mut message),
         FromKernel::Ignore
     );
     assert_eq!(
@@ -187,7 +191,7 @@ fn the_modules_version_is_told_once_and_when_it_changes() {
         engine.on_kernel(
             Instant::now(),
             0,
-            &FromModule::batch("default").version(version).bytes,
+            &mut FromModule::batch("default").version(version).bytes,
         );
     }
     let told: Vec<_> = std::iter::from_fn(|| engine.next_event()).collect();
@@ -203,11 +207,11 @@ fn the_modules_version_is_told_once_and_when_it_changes() {
 #[test]
 fn a_module_of_another_minor_version_is_an_error_that_names_both() {
     let mut engine = engine();
-    let message = FromModule::batch("default")
+    let mut message = FromModule::batch("default")
         .version(Version::new(4, 2, 0))
         .bytes;
     assert_eq!(
-        engine.on_kernel(Instant::now(), 0, &message),
+        engine.on_kernel(Instant::now(), 0, &mut message),
         FromKernel::Ignore
     );
     assert_eq!(
@@ -231,9 +235,9 @@ fn an_error_response_is_told_with_code_and_text_and_forwards_nothing() {
         (Command::JooldAdd, 1, Reason::NotPermitted),
     ];
     for (command, code, reason) in cases {
-        let message = FromModule::refusal(command, code, text).bytes;
+        let mut message = FromModule::refusal(command, code, text).bytes;
         assert_eq!(
-            engine.on_kernel(Instant::now(), 0, &message),
+            engine.on_kernel(Instant::now(), 0, &mut message),
             FromKernel::Ignore
         );
         let detail = format!("\"{text}\" (error {code})");
@@ -244,8 +248,8 @@ fn an_error_response_is_told_with_code_and_text_and_forwards_nothing() {
 #[test]
 fn an_error_response_of_several_lines_is_one_line_in_the_log() {
     let mut engine = engine();
-    let message = FromModule::refusal(Command::JooldAck, 22, "first,\nsecond\n").bytes;
-    engine.on_kernel(Instant::now(), 0, &message);
+    let mut message = FromModule::refusal(Command::JooldAck, 22, "first,\nsecond\n").bytes;
+    engine.on_kernel(Instant::now(), 0, &mut message);
     assert_eq!(troubles(&mut engine)[0].1, "\"first, second\" (error 22)");
 }
 
@@ -253,9 +257,9 @@ fn an_error_response_of_several_lines_is_one_line_in_the_log() {
 fn a_thousand_error_responses_are_three_lines_and_a_sum() {
     let mut engine = engine();
     let now = Instant::now();
-    let message = FromModule::refusal(Command::JooldAdd, 22, "no").bytes;
+    let mut message = FromModule::refusal(Command::JooldAdd, 22, "no").bytes;
     for _ in 0..1000 {
-        engine.on_kernel(now, 0, &message);
+        engine.on_kernel(now, 0, &mut message);
     }
     assert_eq!(troubles(&mut engine).len(), 3);
     engine.elapse(engine.deadline().unwrap());
@@ -277,7 +281,7 @@ fn netlinks_own_errors_are_told_in_words() {
     message[4..6].copy_from_slice(&netlink::ERROR.to_ne_bytes());
     message[8] = Command::JooldAck as u8;
     message[16..20].copy_from_slice(&(-libc::ENOENT).to_ne_bytes());
-    engine.on_kernel(Instant::now(), 0, &message);
+    engine.on_kernel(Instant::now(), 0, &mut message);
     assert_eq!(
         troubles(&mut engine),
         [(
@@ -333,9 +337,9 @@ mod as_a_real_module_says_it {
     /// What the engine tells after one message of a real module.
     fn told(mut message: Vec<u8>, command: Command) -> Vec<(Reason, String)> {
         message[8..12].copy_from_slice(&u32::from(command as u8).to_ne_bytes());
-        let mut engine = Engine::new(InstanceName::DEFAULT, samples::FAMILY);
+        let mut engine = Engine::new(InstanceName::DEFAULT, samples::FAMILY, Instant::now());
         assert_eq!(
-            engine.on_kernel(Instant::now(), 0, &message),
+            engine.on_kernel(Instant::now(), 0, &mut message),
             FromKernel::Ignore
         );
         troubles(&mut engine)
@@ -343,9 +347,13 @@ mod as_a_real_module_says_it {
 
     #[test]
     fn a_batch_is_forwarded() {
-        let mut engine = Engine::new(InstanceName::DEFAULT, samples::FAMILY);
-        let verdict = engine.on_kernel(Instant::now(), 0, &samples::BATCH);
-        assert_eq!(verdict, FromKernel::Forward(52..92));
+        let mut engine = Engine::new(InstanceName::DEFAULT, samples::FAMILY, Instant::now());
+        let verdict = engine.on_kernel(Instant::now(), 0, &mut samples::BATCH.clone());
+        let piece = Piece {
+            range: 52..92,
+            joinable: false,
+        };
+        assert_eq!(verdict, FromKernel::Forward(piece));
         let sent: Vec<_> = sessions(&samples::BATCH[52..92], Format::Flat).collect();
         assert_eq!(
             sent,
@@ -426,8 +434,8 @@ proptest! {
         }
         message.truncate(cut.index(message.len()) + 1);
         let mut engine = engine();
-        match engine.on_kernel(Instant::now(), 0, &message) {
-            FromKernel::Forward(range) => prop_assert!(range.end <= message.len()),
+        match engine.on_kernel(Instant::now(), 0, &mut message) {
+            FromKernel::Forward(piece) => prop_assert!(piece.range.end <= message.len()),
             FromKernel::Ignore => {
                 let lost: u64 = Reason::ALL.iter().map(|&reason| engine.counters().lost(reason)).sum();
                 let harmless = netlink::Message::new_checked(&message)

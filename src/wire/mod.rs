@@ -10,6 +10,7 @@ pub mod request;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod session;
+pub mod update;
 
 use std::fmt;
 

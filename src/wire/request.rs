@@ -5,7 +5,7 @@
 
 use super::generic;
 use super::jool::{Command, INTERFACE, InstanceName, Message, Translator, Version, header, root};
-use super::netlink::{self, Attribute, FLAG_NESTED, FLAG_REQUEST};
+use super::netlink::{self, Attribute, FLAG_NESTED, FLAG_REQUEST, aligned};
 
 /// Whom a request is for, and in which version's words.
 #[derive(Clone, Copy, Debug)]
@@ -83,15 +83,17 @@ impl Add {
     }
 
     /// Patches the lengths for a datagram of `length` bytes behind the headroom, and returns the
-    /// length of the whole request. Nothing if the datagram is longer than [`Add::LONGEST`].
+    /// length of the whole request, padded so that another may follow. Nothing if that is more than
+    /// the buffer or a container holds.
     pub fn finish(buffer: &mut [u8], length: usize) -> Option<usize> {
         let container = u16::try_from(Attribute::HEADER + length).ok()?;
         let total = Self::HEADROOM + length;
+        buffer.get_mut(total..aligned(total))?.fill(0);
         let at = Message::HEADER + Attribute::LENGTH;
         buffer[at..at + 2].copy_from_slice(&container.to_ne_bytes());
         let at = netlink::Message::LENGTH;
         buffer[at..at + 4].copy_from_slice(&(total as u32).to_ne_bytes());
-        Some(total)
+        Some(aligned(total))
     }
 }
 
@@ -127,9 +129,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_datagram_of_any_length_becomes_one_container(length in 0usize..=Add::LONGEST) {
-            let mut buffer = vec![0x55; Add::HEADROOM + length];
+            let mut buffer = vec![0x55; aligned(Add::HEADROOM + length)];
             Add::prepare(&mut buffer, &address());
             prop_assert_eq!(Add::finish(&mut buffer, length), Some(buffer.len()));
+            prop_assert!(buffer[Add::HEADROOM + length..].iter().all(|&byte| byte == 0));
             let message = Message::new_checked(
                 netlink::Message::new_checked(&buffer).unwrap(),
             ).unwrap();

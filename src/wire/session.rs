@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use super::jool::Version;
-use super::netlink::{Attribute, Attributes, FLAG_NESTED, put_attribute};
+use super::netlink::{Attribute, Attributes, FLAG_NESTED, aligned, put_attribute};
 use super::{Malformed, array};
 
 /// The number of a session's attribute in its container.
@@ -137,7 +137,7 @@ pub struct Session {
 }
 
 /// Offsets in the 36 bytes of the flat format.
-mod flat {
+pub(super) mod flat {
     pub const SOURCE6: usize = 0;
     pub const SOURCE4: usize = 16;
     pub const DESTINATION4: usize = 20;
@@ -150,7 +150,7 @@ mod flat {
 }
 
 /// Numbers of the attributes of the nested format.
-mod nested {
+pub(super) mod nested {
     pub const SOURCE6: u16 = 1;
     pub const DESTINATION6: u16 = 2;
     pub const SOURCE4: u16 = 3;
@@ -163,6 +163,8 @@ mod nested {
     pub const ADDRESS: u16 = 1;
     /// Within an address.
     pub const PORT: u16 = 2;
+    /// Two IPv6 and two IPv4 addresses with their ports, three single bytes, one number.
+    pub const SIZE: usize = 2 * 32 + 2 * 20 + 3 * 8 + 8;
 }
 
 impl Session {
@@ -240,7 +242,8 @@ impl Session {
         }
     }
 
-    fn to_flat(self) -> [u8; flat::SIZE] {
+    /// The value of the session's attribute in the flat format.
+    pub fn to_flat(self) -> [u8; flat::SIZE] {
         let mut value = [0; flat::SIZE];
         let mut put = |at: usize, field: &[u8]| {
             value[at..at + field.len()].copy_from_slice(field);
@@ -260,36 +263,67 @@ impl Session {
         value
     }
 
-    fn to_nested(self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut address = |number, address: &[u8], port: u16| {
-            let mut inner = Vec::new();
-            put_attribute(&mut inner, nested::ADDRESS, address);
-            put_attribute(&mut inner, nested::PORT, &port.to_ne_bytes());
-            put_attribute(&mut out, FLAG_NESTED | number, &inner);
-        };
+    /// The value of the session's attribute in the nested format.
+    pub fn to_nested(self) -> [u8; nested::SIZE] {
+        let mut out = NestedWriter::default();
         let destination6 = self.destination6.unwrap_or((Ipv6Addr::UNSPECIFIED, 0));
-        address(nested::SOURCE6, &self.source6.0.octets(), self.source6.1);
-        address(
+        let (source4, destination4) = (self.source4, self.destination4);
+        out.address(nested::SOURCE6, &self.source6.0.octets(), self.source6.1);
+        out.address(
             nested::DESTINATION6,
             &destination6.0.octets(),
             destination6.1,
         );
-        address(
-            nested::SOURCE4,
-            &self.source4.ip().octets(),
-            self.source4.port(),
-        );
-        address(
+        out.address(nested::SOURCE4, &source4.ip().octets(), source4.port());
+        out.address(
             nested::DESTINATION4,
-            &self.destination4.ip().octets(),
-            self.destination4.port(),
+            &destination4.ip().octets(),
+            destination4.port(),
         );
-        put_attribute(&mut out, nested::PROTOCOL, &[self.protocol as u8]);
-        put_attribute(&mut out, nested::STATE, &[self.state as u8]);
-        put_attribute(&mut out, nested::TIMER, &[self.timer as u8]);
-        put_attribute(&mut out, nested::EXPIRATION, &self.expiration.to_ne_bytes());
-        out
+        out.attribute(nested::PROTOCOL, &[self.protocol as u8]);
+        out.attribute(nested::STATE, &[self.state as u8]);
+        out.attribute(nested::TIMER, &[self.timer as u8]);
+        out.attribute(nested::EXPIRATION, &self.expiration.to_ne_bytes());
+        out.bytes
+    }
+}
+
+/// Writes attributes one behind the other. All of them together fill `bytes`.
+struct NestedWriter {
+    bytes: [u8; nested::SIZE],
+    at: usize,
+}
+
+impl Default for NestedWriter {
+    fn default() -> Self {
+        Self {
+            bytes: [0; nested::SIZE],
+            at: 0,
+        }
+    }
+}
+
+impl NestedWriter {
+    fn header(&mut self, kind: u16, length: usize) {
+        let header = &mut self.bytes[self.at..self.at + Attribute::HEADER];
+        let length = (Attribute::HEADER + length) as u16;
+        header[Attribute::LENGTH..][..2].copy_from_slice(&length.to_ne_bytes());
+        header[Attribute::KIND..][..2].copy_from_slice(&kind.to_ne_bytes());
+        self.at += Attribute::HEADER;
+    }
+
+    fn attribute(&mut self, number: u16, value: &[u8]) {
+        self.header(number, value.len());
+        self.bytes[self.at..self.at + value.len()].copy_from_slice(value);
+        self.at += aligned(value.len());
+    }
+
+    fn address(&mut self, number: u16, address: &[u8], port: u16) {
+        let port = port.to_ne_bytes();
+        let inside = 2 * Attribute::HEADER + address.len() + aligned(port.len());
+        self.header(FLAG_NESTED | number, inside);
+        self.attribute(nested::ADDRESS, address);
+        self.attribute(nested::PORT, &port);
     }
 }
 
@@ -317,11 +351,11 @@ pub fn sessions(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn session() -> impl Strategy<Value = Session> {
+    pub fn session() -> impl Strategy<Value = Session> {
         let address4 =
             || any::<(u32, u16)>().prop_map(|(ip, port)| SocketAddrV4::new(ip.into(), port));
         let address6 = || any::<(u128, u16)>().prop_map(|(ip, port)| (Ipv6Addr::from(ip), port));

@@ -1,7 +1,7 @@
 //! Requests as `jool` and `joold` send them, for tests that speak to the model themselves.
 
 use joold::wire::jool::{Command, InstanceName, root};
-use joold::wire::netlink::{FLAG_NESTED, put_attribute};
+use joold::wire::netlink::{FLAG_NESTED, aligned, put_attribute};
 use joold::wire::request::{Add, Address, Plain};
 use joold::wire::session::{Format, Session};
 
@@ -34,6 +34,7 @@ pub fn request(address: &Address, command: Command, attributes: &[u8]) -> Vec<u8
 pub fn add(address: &Address, datagram: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; Add::HEADROOM];
     bytes.extend_from_slice(datagram);
+    bytes.resize(aligned(bytes.len()), 0);
     Add::prepare(&mut bytes, address);
     let length = Add::finish(&mut bytes, datagram.len()).unwrap_or_default();
     bytes.truncate(length);

@@ -1,0 +1,26 @@
+//! The system calls that neither std nor a crate here offers. All of the program's unsafe code.
+#![allow(unsafe_code)]
+
+mod datagrams;
+mod netlink;
+mod options;
+
+pub use datagrams::{Arrival, Inbox, Sendings};
+pub use netlink::{KERNEL, Receipt, into_socket, receive_netlink};
+pub use options::{count_overruns, dropped, mtu, set_multicast_interface_v4, set_receive_buffer};
+
+use std::io;
+use std::mem;
+
+/// What a system call that answers -1 on failure has to say.
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        result => Ok(result),
+    }
+}
+
+/// The size of a structure as the socket calls want it.
+fn size<T>() -> libc::socklen_t {
+    mem::size_of::<T>() as libc::socklen_t
+}
