@@ -1,5 +1,7 @@
 //! Network namespaces without names: they live as long as a descriptor is open.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -82,6 +84,7 @@ impl Namespace {
         let output = self.run(|| {
             Command::new(program)
                 .args(arguments)
+                .env("PATH", path_with_sbin())
                 .stdin(Stdio::null())
                 .output()
         })?;
@@ -139,4 +142,12 @@ impl Namespace {
         let process = std::process::id();
         format!("/proc/{process}/fd/{}", self.file.as_raw_fd())
     }
+}
+
+/// The search path, with the directories that have iproute2 on Debian: an ordinary user's lacks
+/// them.
+fn path_with_sbin() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    path.push(":/usr/sbin:/sbin");
+    path
 }
