@@ -55,7 +55,7 @@ Signals:
   SIGTERM, SIGINT      Stop
   SIGUSR1              Log all counters
 
-Exit status:
+Exit status (only trouble at the start ends it; later trouble is logged):
   0   stopped by SIGTERM or SIGINT; --check found nothing wrong
   64  the command line is wrong
   69  something is missing, such as Jool's kernel module
