@@ -346,3 +346,6 @@ impl Refreshes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
