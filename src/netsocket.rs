@@ -10,7 +10,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, Socket, Type}
 use crate::config::NetsocketConfig;
 use crate::failure::{Failure, words};
 use crate::outbox::{self, Outbox};
-use crate::sys::{self, Arrival, Inbox, Sendings};
+use crate::sys::{self, Arrival, Inbox, Sending, Sendings};
 use crate::wire::netlink::aligned;
 use crate::wire::request::Add;
 
@@ -41,6 +41,8 @@ pub struct NetSocket {
     /// Whether datagrams filled all slots since the socket was empty.
     was_full: bool,
     sendings: Sendings,
+    /// Whether the kernel may cut datagrams out of one stretch of bytes.
+    segmentation: bool,
 }
 
 impl NetSocket {
@@ -73,6 +75,7 @@ impl NetSocket {
             dropped: 0,
             was_full: false,
             sendings: Sendings::with_capacity(outbox::MOST, outbox::MOST),
+            segmentation: true,
         })
     }
 
@@ -138,8 +141,36 @@ impl NetSocket {
     /// # Errors
     /// About the first datagram; [`io::ErrorKind::WouldBlock`] when the socket's buffer is full.
     pub fn send(&mut self, outbox: &Outbox) -> io::Result<usize> {
-        self.sendings
-            .send(&self.socket, &self.destination, outbox.datagrams())
+        if !self.segmentation {
+            return self.send_runs(outbox, false);
+        }
+        match self.send_runs(outbox, true) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                let sent = self.send_runs(outbox, false)?;
+                self.segmentation = false;
+                log::info!(
+                    "datagrams are sent one by one from here on, which costs more CPU: the \
+                     interface or the kernel cannot cut them out of one another ({})",
+                    words(&error)
+                );
+                Ok(sent)
+            }
+            result => result,
+        }
+    }
+
+    fn send_runs(&mut self, outbox: &Outbox, joined: bool) -> io::Result<usize> {
+        let sendings = outbox.runs(joined).map(|run| Sending {
+            pieces: run.pieces(),
+            segment: u16::try_from(run.segment)
+                .ok()
+                .filter(|_| run.datagrams > 1),
+        });
+        let sent = self
+            .sendings
+            .send(&self.socket, &self.destination, sendings)?;
+        let runs = outbox.runs(joined).take(sent);
+        Ok(runs.map(|run| run.datagrams).sum())
     }
 }
 

@@ -15,6 +15,9 @@ use crate::wire::netlink::aligned;
 /// else the kernel says is an error response with the request that it is about.
 const LONGEST: usize = Message::HEADER + 8 * 1024;
 
+/// The most bytes in a run: what fits into one IP packet, and some room for headers.
+const LONGEST_RUN: usize = 65_000;
+
 /// The most pieces at once. More would save no system call worth the wait of the first.
 pub const MOST: usize = 32;
 
@@ -27,6 +30,24 @@ struct Datagram {
     pieces: Range<usize>,
     length: usize,
     joinable: bool,
+}
+
+/// Consecutive datagrams.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    buffer: &'a [u8],
+    pieces: &'a [Range<usize>],
+    /// How many they are.
+    pub datagrams: usize,
+    /// How long each of them is, in bytes; the last may be shorter.
+    pub segment: usize,
+}
+
+impl<'a> Run<'a> {
+    /// What they are made of.
+    pub fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        self.pieces.iter().map(|range| &self.buffer[range.clone()])
+    }
 }
 
 /// The buffer, and the datagrams in it that were not sent yet, in order.
@@ -103,17 +124,46 @@ impl Outbox {
         }
     }
 
-    /// The datagrams that were not sent yet, in order, each as its pieces.
-    pub fn datagrams(&self) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
-        self.datagrams[self.sent..]
-            .iter()
-            .map(|datagram| self.pieces_of(datagram))
+    /// The datagrams that were not sent yet, in order; with `joined` in runs of such as the kernel
+    /// can cut out of one stretch of bytes (udp(7), `UDP_SEGMENT`), otherwise one by one.
+    pub fn runs(&self, joined: bool) -> impl Iterator<Item = Run<'_>> {
+        let mut rest = &self.datagrams[self.sent..];
+        std::iter::from_fn(move || {
+            let count = match joined {
+                true => self.first_run(rest),
+                false => rest.len().min(1),
+            };
+            let (run, others) = rest.split_at(count);
+            rest = others;
+            let (first, last) = (run.first()?, run.last()?);
+            Some(Run {
+                buffer: &self.buffer,
+                pieces: &self.pieces[first.pieces.start..last.pieces.end],
+                datagrams: count,
+                segment: first.length,
+            })
+        })
     }
 
-    fn pieces_of(&self, datagram: &Datagram) -> impl Iterator<Item = &[u8]> {
-        self.pieces[datagram.pieces.clone()]
+    /// How many of `datagrams`, from the first, may travel as a run: all as long as the first but
+    /// for the last, which may be shorter, and each in one packet.
+    fn first_run(&self, datagrams: &[Datagram]) -> usize {
+        let Some(first) = datagrams.first() else {
+            return 0;
+        };
+        if first.length > self.payload {
+            return 1;
+        }
+        let most = (LONGEST_RUN / first.length).max(1);
+        let equal = datagrams
             .iter()
-            .map(|range| &self.buffer[range.clone()])
+            .take(most)
+            .take_while(|datagram| datagram.length == first.length)
+            .count();
+        let shorter = datagrams[..most.min(datagrams.len())]
+            .get(equal)
+            .is_some_and(|datagram| datagram.length < first.length);
+        equal + usize::from(shorter)
     }
 
     /// Takes out the first datagram, which was sent or cannot be, and returns its length.
@@ -145,14 +195,50 @@ mod tests {
                 joinable,
             });
         }
-        let all: Vec<u8> = outbox.datagrams().flatten().flatten().copied().collect();
+        let all: Vec<u8> = outbox
+            .runs(false)
+            .flat_map(Run::pieces)
+            .flatten()
+            .copied()
+            .collect();
         assert!(all.is_sorted(), "the order is kept");
-        let of_datagram =
-            |pieces: &mut dyn Iterator<Item = &[u8]>| pieces.map(<[u8]>::len).collect();
+        let lengths = |run: Run<'_>| run.pieces().map(<[u8]>::len).collect();
+        outbox.runs(false).map(lengths).collect()
+    }
+
+    /// How many datagrams of these lengths travel together, and how long each is.
+    fn runs(lengths: &[usize]) -> Vec<(usize, usize)> {
+        let mut outbox = Outbox::new(1452);
+        for &length in lengths {
+            outbox.room().unwrap();
+            outbox.keep(&Piece {
+                range: 0..length,
+                joinable: false,
+            });
+        }
         outbox
-            .datagrams()
-            .map(|mut pieces| of_datagram(&mut pieces))
+            .runs(true)
+            .map(|run| (run.datagrams, run.segment))
             .collect()
+    }
+
+    #[test]
+    fn datagrams_of_one_length_are_a_run_that_a_shorter_one_ends() {
+        assert_eq!(
+            runs(&[1440, 1440, 400, 400, 1440]),
+            [(3, 1440), (1, 400), (1, 1440)]
+        );
+        assert_eq!(runs(&[400, 1440, 1440]), [(1, 400), (2, 1440)]);
+        assert_eq!(runs(&[1440; MOST]), [(MOST, 1440)]);
+        assert_eq!(runs(&[]), []);
+    }
+
+    #[test]
+    fn what_needs_several_packets_is_in_no_run() {
+        assert_eq!(
+            runs(&[1480, 1480, 1440, 1440]),
+            [(1, 1480), (1, 1480), (2, 1440)]
+        );
     }
 
     #[test]
@@ -221,7 +307,7 @@ mod tests {
         assert_eq!(outbox.take(), Some(40));
         outbox.room();
         outbox.keep(&piece);
-        assert_eq!(outbox.datagrams().count(), 2);
+        assert_eq!(outbox.runs(false).count(), 2);
     }
 
     #[test]

@@ -149,38 +149,55 @@ impl Name {
     }
 }
 
+/// A stretch of bytes to send.
+pub struct Sending<Pieces> {
+    /// What it is made of.
+    pub pieces: Pieces,
+    /// Into datagrams of how many bytes the kernel cuts it (udp(7), `UDP_SEGMENT`; Linux 4.18). If
+    /// nothing, it is one datagram.
+    pub segment: Option<u16>,
+}
+
+/// Room for the one control message that is sent, `UDP_SEGMENT`.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Segment([u8; 32]);
+
 /// What `sendmmsg` needs to know.
 pub struct Sendings {
     headers: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
+    segments: Vec<Segment>,
 }
 
 impl Sendings {
-    /// For up to that many datagrams at once, of up to that many pieces together.
-    pub fn with_capacity(datagrams: usize, pieces: usize) -> Self {
+    /// For up to that many stretches at once, of up to that many pieces together.
+    pub fn with_capacity(stretches: usize, pieces: usize) -> Self {
         Self {
-            headers: Vec::with_capacity(datagrams),
+            headers: Vec::with_capacity(stretches),
             vectors: Vec::with_capacity(pieces),
+            segments: Vec::with_capacity(stretches),
         }
     }
 
-    /// Sends datagrams, each made of pieces, to `destination`, without waiting. Returns how many
-    /// were sent: at least one, and if not all, the rest is for another try.
+    /// Sends everything to `destination`, without waiting. Returns how many of the stretches were
+    /// sent: at least one, and if not all, the rest is for another try.
     ///
     /// # Errors
-    /// Those of sendmmsg(2), about the first datagram; [`io::ErrorKind::WouldBlock`] when the
-    /// socket's buffer is full.
+    /// Those of sendmmsg(2), about the first; [`io::ErrorKind::WouldBlock`] when the socket's
+    /// buffer is full.
     pub fn send<'a, Pieces: Iterator<Item = &'a [u8]>>(
         &mut self,
         socket: &impl AsFd,
         destination: &SockAddr,
-        datagrams: impl Iterator<Item = Pieces>,
+        sendings: impl Iterator<Item = Sending<Pieces>>,
     ) -> io::Result<usize> {
         self.headers.clear();
         self.vectors.clear();
-        for pieces in datagrams {
+        self.segments.clear();
+        for sending in sendings {
             let before = self.vectors.len();
-            self.vectors.extend(pieces.map(|piece| libc::iovec {
+            self.vectors.extend(sending.pieces.map(|piece| libc::iovec {
                 iov_base: piece.as_ptr().cast_mut().cast(),
                 iov_len: piece.len(),
             }));
@@ -188,19 +205,16 @@ impl Sendings {
             header.msg_hdr.msg_name = destination.as_ptr().cast_mut().cast();
             header.msg_hdr.msg_namelen = destination.len();
             header.msg_hdr.msg_iovlen = (self.vectors.len() - before) as _;
+            if let Some(segment) = sending.segment {
+                self.segments.push(Segment::new(segment));
+                header.msg_hdr.msg_controllen = SEGMENT_SPACE as _;
+            }
             self.headers.push(header);
         }
-        // Only now do the vectors stay where they are.
-        let mut rest = &mut self.vectors[..];
-        for header in &mut self.headers {
-            #[allow(clippy::unnecessary_cast)] // usize with glibc, int with musl.
-            let (own, others) = rest.split_at_mut(header.msg_hdr.msg_iovlen as usize);
-            header.msg_hdr.msg_iov = own.as_mut_ptr();
-            rest = others;
-        }
-        // SAFETY: the headers point to `destination`, to our own vectors and through them to the
-        // pieces, all with their true sizes and borrowed until the call returns; sendmmsg(2)
-        // writes to nothing but msg_len in the headers.
+        self.point();
+        // SAFETY: the headers point to `destination`, to our own vectors and segments, and through
+        // the vectors to the pieces, all with their true sizes and borrowed until the call
+        // returns; sendmmsg(2) writes to nothing but msg_len in the headers.
         let result = unsafe {
             libc::sendmmsg(
                 socket.as_fd().as_raw_fd(),
@@ -211,7 +225,51 @@ impl Sendings {
         };
         checked(result).map(|sent| sent as usize)
     }
+
+    /// Sets the pointers of the headers, now that what they point to stays where it is.
+    fn point(&mut self) {
+        let mut vectors = &mut self.vectors[..];
+        let mut segments = self.segments.iter_mut();
+        for header in &mut self.headers {
+            let header = &mut header.msg_hdr;
+            #[allow(clippy::unnecessary_cast)] // usize with glibc, int with musl.
+            let (own, others) = vectors.split_at_mut(header.msg_iovlen as usize);
+            header.msg_iov = own.as_mut_ptr();
+            vectors = others;
+            if header.msg_controllen > 0 {
+                header.msg_control = segments
+                    .next()
+                    .map_or(ptr::null_mut(), |segment| (&raw mut *segment).cast());
+            }
+        }
+    }
 }
+
+/// What a control message of two bytes takes, `CMSG_SPACE(2)`.
+// SAFETY: CMSG_SPACE only counts.
+const SEGMENT_SPACE: usize = unsafe { libc::CMSG_SPACE(2) } as usize;
+
+impl Segment {
+    fn new(bytes: u16) -> Self {
+        // SAFETY: cmsghdr is a plain C structure, for which all zeros is a valid value.
+        let mut header: libc::cmsghdr = unsafe { mem::zeroed() };
+        // SAFETY: CMSG_LEN only counts.
+        header.cmsg_len = unsafe { libc::CMSG_LEN(2) } as _;
+        header.cmsg_level = libc::SOL_UDP;
+        header.cmsg_type = libc::UDP_SEGMENT;
+        let mut segment = Self([0; 32]);
+        let start = (&raw mut segment.0).cast::<libc::cmsghdr>();
+        // SAFETY: `segment` is aligned for a cmsghdr and has room for one and, where CMSG_DATA
+        // points, for two bytes: see the assertion below.
+        unsafe {
+            start.write(header);
+            libc::CMSG_DATA(start).cast::<u16>().write_unaligned(bytes);
+        }
+        segment
+    }
+}
+
+const _: () = assert!(SEGMENT_SPACE <= mem::size_of::<Segment>());
 
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: mmsghdr is a plain C structure, for which all zeros is a valid value.
@@ -247,8 +305,11 @@ mod tests {
             let (sender, receiver, destination) = pair(address);
             let datagrams: [&[&[u8]]; 3] = [&[b"a"], &[b"bc", b"", b"d"], &[b"e"]];
             let mut sendings = Sendings::with_capacity(1, 1);
-            let pieces = datagrams.iter().map(|pieces| pieces.iter().copied());
-            assert_eq!(sendings.send(&sender, &destination, pieces).unwrap(), 3);
+            let datagrams = datagrams.iter().map(|pieces| Sending {
+                pieces: pieces.iter().copied(),
+                segment: None,
+            });
+            assert_eq!(sendings.send(&sender, &destination, datagrams).unwrap(), 3);
 
             let (mut inbox, mut buffer) = (Inbox::new(4), [0; 16]);
             assert_eq!(receive(&mut inbox, &receiver, &mut buffer, 4), 3);
@@ -259,6 +320,23 @@ mod tests {
                 assert!(!arrival.truncated);
             }
         }
+    }
+
+    #[test]
+    fn a_stretch_is_cut_into_datagrams_the_last_of_which_may_be_shorter() {
+        let (sender, receiver, destination) = pair("[::1]:0");
+        let mut sendings = Sendings::with_capacity(2, 4);
+        let stretches = [(&[&b"ab"[..], b"cd", b"e"][..], Some(2)), (&[b"fgh"], None)];
+        let stretches = stretches.iter().map(|&(pieces, segment)| Sending {
+            pieces: pieces.iter().copied(),
+            segment,
+        });
+        assert_eq!(sendings.send(&sender, &destination, stretches).unwrap(), 2);
+        let (mut inbox, mut buffer) = (Inbox::new(8), [0; 64]);
+        assert_eq!(receive(&mut inbox, &receiver, &mut buffer, 8), 4);
+        let length = |n| inbox.arrival(n).unwrap().length;
+        let received: Vec<_> = (0..4).map(|n| &buffer[8 * n..8 * n + length(n)]).collect();
+        assert_eq!(received, [&b"ab"[..], b"cd", b"e", b"fgh"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod datagrams;
 mod netlink;
 mod options;
 
-pub use datagrams::{Arrival, Inbox, Sendings};
+pub use datagrams::{Arrival, Inbox, Sending, Sendings};
 pub use netlink::{KERNEL, Receipt, into_socket, receive_netlink};
 pub use options::{count_overruns, dropped, mtu, set_multicast_interface_v4, set_receive_buffer};
 
