@@ -91,11 +91,11 @@ pub struct Refreshes {
     /// From one moment to the next: 2 to this power.
     shift: u32,
     seed: u64,
-    entries: Box<[Entry]>,
-    /// What only the nested format has, by the same index.
-    destinations: Box<[Destination6]>,
-    with_destination6: bool,
-    used: usize,
+    /// Room for all is reserved at the start; it fills up, and stays full.
+    entries: Vec<Entry>,
+    /// What only the nested format has, by the same index; empty in the flat one.
+    destinations: Vec<Destination6>,
+    sessions: usize,
     chains: Box<[u32]>,
     lists: [List; MOMENTS + 1],
     /// Which of the lists by moment have something, a bit each.
@@ -116,11 +116,10 @@ impl Refreshes {
             window,
             shift: (window / STEPS).checked_ilog2().unwrap_or_default(),
             seed,
-            entries: vec![VACANT; sessions].into_boxed_slice(),
-            destinations: vec![[0; 18]; sessions].into_boxed_slice(),
-            with_destination6: false,
-            used: 0,
-            chains: vec![NONE; sessions.next_power_of_two()].into_boxed_slice(),
+            entries: Vec::with_capacity(sessions),
+            destinations: Vec::with_capacity(sessions),
+            sessions,
+            chains: vec![NONE; 2 * sessions.next_power_of_two()].into_boxed_slice(),
             lists: [EMPTY; MOMENTS + 1],
             occupied: 0,
             swept: 0,
@@ -236,7 +235,7 @@ impl Refreshes {
         let elapsed = u32::try_from(now - reported).unwrap_or(u32::MAX);
         let update = Update {
             body: entry.body,
-            destination6: self.with_destination6.then(|| self.destinations[at]),
+            destination6: self.destinations.get(at).copied(),
             expiration: entry.expiration.saturating_sub(elapsed).max(1),
         };
         self.release(at);
@@ -249,7 +248,9 @@ impl Refreshes {
         let held = self.held;
         self.chains.fill(NONE);
         self.lists = [EMPTY; MOMENTS + 1];
-        (self.used, self.occupied, self.held) = (0, 0, 0);
+        self.entries.clear();
+        self.destinations.clear();
+        (self.occupied, self.held) = (0, 0);
         held
     }
 
@@ -273,29 +274,26 @@ impl Refreshes {
         self.entries[at].body.is_same_session(&update.body)
             && update
                 .destination6
-                .is_none_or(|destination6| destination6 == self.destinations[at])
+                .is_none_or(|destination6| self.destinations.get(at) == Some(&destination6))
     }
 
     /// Gives a new session a place, if there is one.
     fn admit(&mut self, now: u64, chain: usize, update: &Update) {
-        let at = if self.used < self.entries.len() {
-            self.used += 1;
-            self.used - 1
+        let at = if self.entries.len() < self.sessions {
+            self.entries.push(VACANT);
+            self.destinations.extend(update.destination6);
+            self.entries.len() - 1
         } else {
             match self.lists[TOLD].first {
                 NONE => return,
                 oldest => self.evict(oldest as usize),
             }
         };
-        self.entries[at] = Entry {
-            chain: self.chains[chain],
-            ..VACANT
-        };
-        self.chains[chain] = at as u32;
-        self.with_destination6 = update.destination6.is_some();
-        if let Some(destination6) = update.destination6 {
-            self.destinations[at] = destination6;
+        if let (Some(own), Some(new)) = (self.destinations.get_mut(at), update.destination6) {
+            *own = new;
         }
+        self.entries[at].chain = self.chains[chain];
+        self.chains[chain] = at as u32;
         self.tell(now, at, update);
     }
 
