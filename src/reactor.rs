@@ -21,8 +21,16 @@ use crate::outbox::Outbox;
 use crate::report;
 use crate::statsocket::StatSocket;
 
-/// How many messages a source may bring before the others get their turn.
-const BUDGET: usize = 64;
+/// How many batches the kernel may bring before the others get their turn.
+const KERNEL_BUDGET: usize = 32;
+
+/// How many times all slots may be filled by the network before the others get their turn. That
+/// is more than the kernel's budget: what the kernel has can wait in its queue, what the network
+/// has is lost if it waits for too long.
+const NETWORK_BUDGET: usize = 4;
+
+/// How many stats requests are answered before the others get their turn.
+const STATS_BUDGET: usize = 32;
 
 /// What the reactor polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +198,7 @@ impl Reactor {
     /// Receives and acknowledges what the kernel has, and sends it all together. The kernel's
     /// next batch, if there is one, is in the socket when the acknowledgement returns.
     fn serve_kernel(&mut self, now: Instant) -> Served {
-        for _ in 0..BUDGET {
+        for _ in 0..KERNEL_BUDGET {
             if self.outbox.room().is_none() {
                 self.send(now);
             }
@@ -200,22 +208,28 @@ impl Reactor {
             match self.modsocket.receive(room) {
                 Ok(receipt) if receipt.truncated => {
                     let detail = || format!("more than {} bytes", receipt.length);
-                    self.engine.lose(now, Reason::TruncatedMessage, detail);
-                    self.acknowledge(now);
+                    self.engine
+                        .lose_batches(now, Reason::TruncatedMessage, 1, detail);
                 }
                 Ok(receipt) => {
                     let message = &mut room[..receipt.length];
                     let verdict = self.engine.on_kernel(now, receipt.port, message);
                     if let FromKernel::Forward(piece) = verdict {
                         self.outbox.keep(&piece);
-                        self.acknowledge(now);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    self.receive_failed(now, &error);
+                }
+                Err(_) if self.engine.owes_acknowledgement() => self.acknowledge(now),
+                Err(_) => {
+                    self.engine.rest();
                     self.send(now);
                     return Served::Dry;
                 }
-                Err(error) => self.receive_failed(now, &error),
+            }
+            if self.engine.is_fulfilled() {
+                self.acknowledge(now);
             }
         }
         self.send(now);
@@ -230,8 +244,7 @@ impl Reactor {
         let lost = self.modsocket.lost().max(1).into();
         let detail = || format!("{lost} of them");
         self.engine
-            .lose_several(now, Reason::KernelOverrun, lost, detail);
-        // A lost batch may be the one that the kernel wants acknowledged.
+            .lose_batches(now, Reason::KernelOverrun, lost, detail);
         self.acknowledge(now);
     }
 
@@ -315,7 +328,7 @@ impl Reactor {
     }
 
     fn acknowledge(&mut self, now: Instant) {
-        match self.modsocket.send(self.engine.acknowledgement()) {
+        match self.modsocket.send(self.engine.acknowledgements()) {
             Ok(()) => self.engine.succeeded(Reason::AckNotSent),
             Err(error) => self.engine.failed(now, Reason::AckNotSent, &error),
         }
@@ -328,7 +341,7 @@ impl Reactor {
                 self.engine.prepare(slot);
             }
         }
-        for _ in 0..BUDGET / SLOTS {
+        for _ in 0..NETWORK_BUDGET {
             let count = match self.netsocket.receive() {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -394,7 +407,7 @@ impl Reactor {
         let Some(statsocket) = &self.statsocket else {
             return Served::Dry;
         };
-        for _ in 0..BUDGET {
+        for _ in 0..STATS_BUDGET {
             match statsocket.answer(self.engine.counters()) {
                 Ok(()) => (),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Served::Dry,

@@ -230,19 +230,31 @@ fn other_instances_are_left_alone() -> Outcome {
     Ok(())
 }
 
-fn each_batch_is_acknowledged_once() -> Outcome {
-    let (j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+fn each_batch_that_comes_alone_is_acknowledged_once() -> Outcome {
+    let (j, _k) = running(Network::Ipv6, Version::SUPPORTED)?;
     let acks = || j.kernel.statistics(INSTANCE).acks;
     wait::a_moment();
     // A daemon may acknowledge at its start what its predecessor did not.
     let before = acks();
-    translate(&j, (0..360).map(sample::udp));
-    wait_for_sessions(&k, 360)?;
-    wait::for_value("acknowledgements", before + 10, acks)?;
-    wait::a_moment();
-    assert_eq!(acks(), before + 10);
-    assert_eq!(j.kernel.statistics(INSTANCE).packets_sent, 10);
+    for number in 0..4 {
+        translate(&j, (number * 36..(number + 1) * 36).map(sample::udp));
+        let expected = before + u64::from(number) + 1;
+        wait::for_value("acknowledgements", expected, acks)?;
+        wait::a_moment();
+        assert_eq!(acks(), expected);
+    }
+    assert_eq!(j.kernel.statistics(INSTANCE).packets_sent, 4);
     Ok(())
+}
+
+fn a_burst_is_released_to_its_end() -> Outcome {
+    let (j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    translate(&j, (0..36 * 100).map(sample::udp));
+    wait_for_sessions(&k, 36 * 100)?;
+    assert_eq!(j.kernel.statistics(INSTANCE).packets_sent, 100);
+    // What the kernel has next, it still sends without waiting for its deadline.
+    translate(&j, (4000..4036).map(sample::udp));
+    wait_for_sessions(&k, 36 * 101)
 }
 
 // What the kernel refuses.
@@ -697,7 +709,8 @@ fn tests() -> Vec<Trial> {
         a_daemon_that_starts_late_is_told_by_the_next_advertisement
         instances_are_matched_without_case
         other_instances_are_left_alone
-        each_batch_is_acknowledged_once
+        each_batch_that_comes_alone_is_acknowledged_once
+        a_burst_is_released_to_its_end
         a_missing_instance_is_reported_and_survived
         disabled_synchronization_is_reported_and_survived
         a_collision_is_reported_and_its_neighbours_are_added

@@ -6,6 +6,7 @@
 
 mod counters;
 mod journal;
+mod pace;
 mod reason;
 mod refresh;
 mod thin;
@@ -23,16 +24,17 @@ pub use refresh::Limits;
 use crate::failure::words;
 use crate::sys::KERNEL;
 use crate::wire::jool::{Command, InstanceName, Message, Translator, Version, root};
-use crate::wire::request::{Add, Address, Plain};
+use crate::wire::request::{Add, Address, Repeated};
 use crate::wire::session::Format;
 use crate::wire::{Malformed, netlink};
 use journal::Journal;
+use pace::Pace;
 use refresh::Refreshes;
 
 /// What becomes of a message from the netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromKernel {
-    /// A batch, of which this is for the peers; [`Engine::acknowledgement`] is due to the kernel.
+    /// A batch, of which this is for the peers.
     Forward(Piece),
     /// Nothing.
     Ignore,
@@ -68,6 +70,8 @@ enum Spelling {
     Exact,
 }
 
+type Acknowledgements = Repeated<{ pace::MOST }>;
+
 /// The state of one synchronized instance.
 #[derive(Debug)]
 pub struct Engine {
@@ -75,7 +79,8 @@ pub struct Engine {
     configured: InstanceName,
     spelling: Spelling,
     address: Address,
-    acknowledgement: Plain,
+    acknowledgements: Acknowledgements,
+    pace: Pace,
     /// Whether the receive buffer holds the headers that `address` makes.
     prepared: bool,
     module: Option<Version>,
@@ -99,7 +104,8 @@ impl Engine {
             configured: instance,
             spelling: Spelling::Unknown,
             address,
-            acknowledgement: Plain::new(&address, Command::JooldAck),
+            acknowledgements: Repeated::new(&address, Command::JooldAck),
+            pace: Pace::new(),
             prepared: false,
             module: None,
             refreshes: None,
@@ -117,9 +123,24 @@ impl Engine {
         self
     }
 
-    /// The request that releases the kernel's next batch.
-    pub fn acknowledgement(&self) -> &[u8] {
-        self.acknowledgement.bytes()
+    /// Requests that release the kernel's next batches, for one `send()`.
+    pub fn acknowledgements(&mut self) -> &[u8] {
+        self.acknowledgements.bytes(self.pace.ask())
+    }
+
+    /// Whether the kernel has more only if it is acknowledged.
+    pub fn is_fulfilled(&self) -> bool {
+        self.pace.is_fulfilled()
+    }
+
+    /// Whether something was received that is not acknowledged yet.
+    pub fn owes_acknowledgement(&self) -> bool {
+        self.pace.owes()
+    }
+
+    /// The kernel has nothing more at the moment.
+    pub fn rest(&mut self) {
+        self.pace.rest();
     }
 
     /// Writes to the start of a receive buffer what seldom changes of [`FromNetwork::Add`].
@@ -152,7 +173,10 @@ impl Engine {
             Err(error) => self.malformed(now, error),
         };
         match batch {
-            Some(range) => FromKernel::Forward(self.piece(now, message, range)),
+            Some(range) => {
+                self.pace.came();
+                FromKernel::Forward(self.piece(now, message, range))
+            }
             None => FromKernel::Ignore,
         }
     }
@@ -324,7 +348,7 @@ impl Engine {
     }
 
     fn readdress(&mut self) {
-        self.acknowledgement = Plain::new(&self.address, Command::JooldAck);
+        self.acknowledgements = Repeated::new(&self.address, Command::JooldAck);
         self.prepared = false;
     }
 
@@ -375,6 +399,19 @@ impl Engine {
     /// A datagram came that was longer than its buffer.
     pub fn oversized(&mut self, now: Instant, source: SocketAddr) {
         self.lose(now, Reason::OversizedDatagram, || format!("from {source}"));
+    }
+
+    /// Batches from the kernel were lost: `times` of them, for `reason`. The one that the kernel
+    /// wants acknowledged may be among them.
+    pub fn lose_batches(
+        &mut self,
+        now: Instant,
+        reason: Reason,
+        times: u64,
+        detail: impl FnOnce() -> String,
+    ) {
+        self.pace.came();
+        self.lose_several(now, reason, times, detail);
     }
 
     /// A datagram of `length` bytes went out.

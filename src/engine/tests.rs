@@ -3,6 +3,7 @@
 use super::*;
 use crate::wire::jool::error;
 use crate::wire::netlink::put_attribute;
+use crate::wire::request::Plain;
 use crate::wire::session::{Format, Protocol, Session, State, Timer, sessions};
 use proptest::prelude::*;
 
@@ -125,7 +126,8 @@ fn requests_spell_the_instance_and_the_version_as_the_kernel_does() {
     assert!(engine.needs_preparation());
     engine.prepare(&mut buffer);
     Add::finish(&mut buffer, 40);
-    for request in [engine.acknowledgement(), &buffer] {
+    let acknowledgement = engine.acknowledgements().to_vec();
+    for request in [&acknowledgement, &buffer] {
         let request = netlink::Message::new_checked(request).unwrap();
         let request = Message::new_checked(request).unwrap();
         assert_eq!(&request.instance()[..8], b"default\0");

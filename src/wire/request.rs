@@ -62,6 +62,31 @@ impl Plain {
     }
 }
 
+/// A [`Plain`] request up to `N` times in a row, for one `send()`.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeated<const N: usize> {
+    requests: [[u8; Message::HEADER]; N],
+}
+
+impl<const N: usize> Repeated<N> {
+    /// The request.
+    pub fn new(address: &Address, command: Command) -> Self {
+        Self {
+            requests: [Plain::new(address, command).bytes; N],
+        }
+    }
+
+    /// As it goes to the kernel `times` times, or `N` times if that is less.
+    pub fn bytes(&self, times: usize) -> &[u8] {
+        self.requests[..times.min(N)].as_flattened()
+    }
+}
+
+const _: () = assert!(
+    Message::HEADER == aligned(Message::HEADER),
+    "requests follow each other without padding"
+);
+
 /// The request that adds a datagram's sessions, built around the datagram where it was received.
 pub struct Add;
 
