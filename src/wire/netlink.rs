@@ -10,8 +10,20 @@ use super::{Malformed, array};
 /// `NLMSG_ERROR`: the kernel's answer to a request that it could not deliver or that failed.
 pub const ERROR: u16 = 2;
 
+/// `NLMSG_DONE`: the end of a list.
+pub const DONE: u16 = 3;
+
+/// `NLMSG_MIN_TYPE`: lower kinds are netlink's own, whatever the protocol.
+pub const FIRST_KIND: u16 = 0x10;
+
 /// `NLM_F_REQUEST`: set in everything that goes to the kernel.
 pub const FLAG_REQUEST: u16 = 1;
+
+/// `NLM_F_DUMP`: the answer is a list of all that there is.
+pub const FLAG_DUMP: u16 = 0x300;
+
+/// `NLM_F_DUMP_INTR`: what is listed changed meanwhile, and the list may be wrong.
+pub const FLAG_INTERRUPTED: u16 = 0x10;
 
 /// `NLA_F_NESTED`: the attribute holds attributes. Kernels since 5.2 insist on it.
 pub const FLAG_NESTED: u16 = 0x8000;
@@ -91,12 +103,36 @@ impl<'a> Message<'a> {
         &self.bytes[Self::HEADER..]
     }
 
+    /// What follows the header, taken apart: `size` bytes of what is the same for all messages of
+    /// the protocol, and the attributes behind that. `size` is a multiple of four.
+    ///
+    /// # Errors
+    /// When there are fewer bytes.
+    pub fn split(&self, size: usize) -> Result<(&'a [u8], &'a [u8]), Malformed> {
+        self.payload()
+            .split_at_checked(size)
+            .ok_or(Malformed::TooShort {
+                have: self.bytes.len(),
+                need: Self::HEADER + size,
+            })
+    }
+
     /// In an [`ERROR`] message, the error as a positive errno; 0 is an acknowledgement.
     pub fn errno(&self) -> Option<i32> {
-        if self.kind() != ERROR || self.payload().len() < 4 {
+        if self.kind() != ERROR {
             return None;
         }
-        Some(i32::from_ne_bytes(array(self.payload(), 0)).saturating_neg())
+        self.code()
+    }
+
+    /// In a [`DONE`] message, the errno that ended the list before its time; 0 if nothing did.
+    pub fn ending(&self) -> Option<i32> {
+        (self.kind() == DONE).then(|| self.code().unwrap_or_default())
+    }
+
+    fn code(&self) -> Option<i32> {
+        let code = self.payload().first_chunk()?;
+        Some(i32::from_ne_bytes(*code).saturating_neg())
     }
 }
 
@@ -140,7 +176,7 @@ pub struct Attribute<'a> {
     pub offset: usize,
 }
 
-impl Attribute<'_> {
+impl<'a> Attribute<'a> {
     /// Size of `nlattr`.
     pub const HEADER: usize = 4;
 
@@ -150,6 +186,12 @@ impl Attribute<'_> {
     /// Where in the bytes that were walked the value stands.
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.value.len()
+    }
+
+    /// The value as a string, without the zero that ends it.
+    pub fn string(&self) -> &'a [u8] {
+        let end = self.value.iter().position(|&byte| byte == 0);
+        &self.value[..end.unwrap_or(self.value.len())]
     }
 
     /// The value as an unsigned number, if it has that size.
@@ -239,6 +281,40 @@ pub fn put_attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     out.resize(aligned(out.len()), 0);
 }
 
+/// A request in the making. Like [`put_attribute`], meant for small things outside the forwarding
+/// path.
+#[derive(Clone, Debug)]
+pub struct Question {
+    bytes: Vec<u8>,
+}
+
+impl Question {
+    /// A request of that kind, with those flags besides [`FLAG_REQUEST`]. `header` is what the kind
+    /// wants in front of its attributes.
+    pub fn new(kind: u16, flags: u16, header: &[u8]) -> Self {
+        let mut bytes = vec![0; Message::HEADER];
+        bytes[Message::KIND..][..2].copy_from_slice(&kind.to_ne_bytes());
+        bytes[Message::FLAGS..][..2].copy_from_slice(&(FLAG_REQUEST | flags).to_ne_bytes());
+        bytes.extend_from_slice(header);
+        bytes.resize(aligned(bytes.len()), 0);
+        Self { bytes }
+    }
+
+    /// With one attribute more.
+    pub fn with(mut self, kind: u16, value: &[u8]) -> Self {
+        put_attribute(&mut self.bytes, kind, value);
+        self
+    }
+
+    /// As it goes to the kernel, whose answers carry the same sequence number.
+    pub fn numbered(&mut self, sequence: u32) -> &[u8] {
+        let length = self.bytes.len() as u32;
+        self.bytes[Message::LENGTH..][..4].copy_from_slice(&length.to_ne_bytes());
+        self.bytes[Message::SEQUENCE..][..4].copy_from_slice(&sequence.to_ne_bytes());
+        &self.bytes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,12 +350,57 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_is_taken_apart_only_if_its_header_is_there() {
+        let mut question = Question::new(7, 0, &[1, 2, 3, 4]).with(5, &[6]);
+        let message = Message::new_checked(question.numbered(1)).unwrap();
+        let (header, attributes) = message.split(4).unwrap();
+        assert_eq!(header, [1, 2, 3, 4]);
+        assert_eq!(Attributes::new(attributes).find(5).unwrap().value, [6]);
+        assert_eq!(
+            message.split(16).unwrap_err(),
+            Malformed::TooShort { have: 28, need: 32 }
+        );
+    }
+
+    #[test]
     fn an_error_message_tells_its_errno_as_a_positive_number() {
         let mut bytes = vec![0; 36];
         bytes[..4].copy_from_slice(&36u32.to_ne_bytes());
         bytes[4..6].copy_from_slice(&ERROR.to_ne_bytes());
         bytes[16..20].copy_from_slice(&(-1i32).to_ne_bytes());
         assert_eq!(Message::new_checked(&bytes).unwrap().errno(), Some(1));
+    }
+
+    #[test]
+    fn an_error_message_without_its_number_tells_no_errno() {
+        let mut bytes = vec![0; 18];
+        bytes[..4].copy_from_slice(&18u32.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&ERROR.to_ne_bytes());
+        assert_eq!(Message::new_checked(&bytes).unwrap().errno(), None);
+    }
+
+    #[test]
+    fn the_end_of_a_list_tells_whether_it_came_too_soon() {
+        let ending = |payload: &[u8]| {
+            let mut question = Question::new(DONE, 0, payload);
+            let bytes = question.numbered(1);
+            Message::new_checked(bytes).unwrap().ending()
+        };
+        assert_eq!(ending(&[]), Some(0));
+        assert_eq!(ending(&[0; 4]), Some(0));
+        assert_eq!(ending(&(-12i32).to_ne_bytes()), Some(12));
+        let mut other = Question::new(ERROR, 0, &[0; 4]);
+        let other = Message::new_checked(other.numbered(1)).unwrap();
+        assert_eq!((other.ending(), other.errno()), (None, Some(0)));
+    }
+
+    #[test]
+    fn a_string_ends_at_its_zero_or_with_the_value() {
+        for value in [&b"eth0\0"[..], b"eth0", b"eth0\0more"] {
+            let bytes = attribute(3, value);
+            let read = Attributes::new(&bytes).next().unwrap().unwrap();
+            assert_eq!(read.string(), b"eth0");
+        }
     }
 
     #[test]
@@ -331,6 +452,25 @@ mod tests {
             let read = Attributes::new(&bytes).next().unwrap().unwrap();
             prop_assert_eq!((read.number, read.value), (number, &value[..]));
             prop_assert_eq!(bytes.len() % 4, 0);
+        }
+
+        #[test]
+        fn a_question_reads_back_as_written(
+            kind in any::<u16>(),
+            flags in any::<u16>(),
+            sequence in any::<u32>(),
+            value in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let mut question = Question::new(kind, flags, &[1; 4]).with(7, &value).with(8, &[9]);
+            let bytes = question.numbered(sequence);
+            let message = Message::new_checked(bytes).unwrap();
+            prop_assert_eq!(message.bytes(), bytes);
+            prop_assert_eq!((message.kind(), message.flags()), (kind, flags | FLAG_REQUEST));
+            prop_assert_eq!((message.sequence(), message.port()), (sequence, 0));
+            let found: Vec<_> = Attributes::new(&message.payload()[4..])
+                .map(|attribute| attribute.unwrap().value)
+                .collect();
+            prop_assert_eq!(found, vec![&value[..], &[9]]);
         }
     }
 }
