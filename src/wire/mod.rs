@@ -3,8 +3,11 @@
 //! One file per format. A view borrows a buffer and looks at every length once, in `new_checked`;
 //! after that each accessor is a named field and cannot fail. No other module knows an offset.
 
+pub mod address;
+pub mod controller;
 pub mod generic;
 pub mod jool;
+pub mod link;
 pub mod netlink;
 pub mod request;
 #[cfg(test)]
@@ -28,6 +31,8 @@ pub enum Malformed {
     LengthBelowHeader(usize),
     /// A length field that points beyond the bytes that are there.
     LengthBeyondBuffer(usize),
+    /// A message without what every one of its kind has.
+    Lacks(&'static str),
     /// A Jool header whose magic is not `jool`.
     NotJool,
     /// A session of another size than its format has.
@@ -55,6 +60,7 @@ impl fmt::Display for Malformed {
             Self::LengthBeyondBuffer(length) => {
                 write!(f, "a length field of {length}, more than there is")
             }
+            Self::Lacks(what) => write!(f, "no {what}"),
             Self::NotJool => write!(f, "no Jool header"),
             Self::SessionSize(size) => write!(f, "a session of {size} bytes"),
             Self::SessionLacks(number) => write!(f, "a session without its attribute {number}"),
