@@ -1,18 +1,14 @@
 //! The network interfaces of this namespace, as rtnetlink(7) lists them.
 
-use std::ffi::CStr;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+use std::str;
 
-use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{Ifa, Ifla, RtAddrFamily, RtScope, Rtm};
 use neli::consts::socket::NlFamily;
-use neli::nl::{NlPayload, Nlmsghdr, NlmsghdrBuilder};
-use neli::rtnl::{Ifaddrmsg, IfaddrmsgBuilder, Ifinfomsg, IfinfomsgBuilder, Rtattr};
-use neli::types::Buffer;
 
-use crate::control::Control;
-use crate::wire::netlink::{Attributes, FLAG_NESTED};
+use crate::control::{Answers, Control, malformed};
+use crate::wire::address::{self, Address};
+use crate::wire::link::{self, Link};
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +23,19 @@ pub struct Interface {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Interface {
+    /// A link, without its addresses. Nothing if no file of ours can name it, for it is not UTF-8.
+    fn of(link: &Link<'_>) -> Option<Self> {
+        let text = |name| str::from_utf8(name).ok().map(str::to_owned);
+        Some(Self {
+            index: link.index(),
+            name: text(link.name())?,
+            alternatives: link.alternatives().filter_map(text).collect(),
+            addresses: Vec::new(),
+        })
+    }
+}
+
 /// All interfaces.
 #[derive(Clone, Debug, Default)]
 pub struct Interfaces {
@@ -39,11 +48,24 @@ impl Interfaces {
     /// # Errors
     /// When the kernel cannot be asked, or does not answer.
     pub fn list() -> io::Result<Self> {
-        let control = Control::open(NlFamily::Route)?;
-        let mut all = links(&control)?;
-        for (index, address) in addresses(&control)? {
-            if let Some(interface) = all.iter_mut().find(|interface| interface.index == index) {
-                interface.addresses.push(address);
+        let mut control = Control::open(NlFamily::Route)?;
+        let links = control.dump(link::list())?;
+        let addresses = control.dump(address::list())?;
+        Self::read(&links, &addresses)
+    }
+
+    fn read(links: &Answers, addresses: &Answers) -> io::Result<Self> {
+        let mut all = Vec::new();
+        for link in links.of_kind(link::NEW) {
+            all.extend(Interface::of(&Link::new_checked(link).map_err(malformed)?));
+        }
+        for address in addresses.of_kind(address::NEW) {
+            let address = Address::new_checked(address).map_err(malformed)?;
+            if let Some(interface) = all
+                .iter_mut()
+                .find(|interface| interface.index == address.index())
+            {
+                interface.addresses.extend(address.own());
             }
         }
         Ok(Self { all })
@@ -103,93 +125,66 @@ impl Interfaces {
     }
 }
 
-fn links(control: &Control) -> io::Result<Vec<Interface>> {
-    let request = IfinfomsgBuilder::default()
-        .ifi_family(RtAddrFamily::Unspecified)
-        .build()
-        .map_err(io::Error::other)?;
-    let answers: Vec<Nlmsghdr<Rtm, Ifinfomsg>> = control.dump(dump(Rtm::Getlink, request)?)?;
-    let mut all = Vec::new();
-    for link in answers.iter().filter_map(Nlmsghdr::get_payload) {
-        let name = link
-            .rtattrs()
-            .get_attr_handle()
-            .get_attr_payload_as_with_len::<String>(Ifla::Ifname);
-        if let (Ok(name), Ok(index)) = (name, u32::try_from(*link.ifi_index())) {
-            all.push(Interface {
-                index,
-                name,
-                alternatives: alternatives(link),
-                addresses: Vec::new(),
-            });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_interface_is_there() {
+        let interfaces = Interfaces::list().unwrap();
+        assert_eq!(interfaces.named("lo").unwrap().index, 1);
+        assert_eq!(interfaces.at(1).unwrap().name, "lo");
+    }
+
+    #[cfg(target_endian = "little")]
+    mod samples {
+        use super::*;
+        use crate::wire::samples::{ADDRESS4, ADDRESS6, LINK, SEQUENCE};
+
+        fn read(links: &[&[u8]], addresses: &[&[u8]]) -> io::Result<Interfaces> {
+            let list = |messages| Answers::list(messages, SEQUENCE);
+            Interfaces::read(&list(links), &list(addresses))
+        }
+
+        #[test]
+        fn a_link_and_its_addresses_are_an_interface() {
+            let interfaces = read(&[&LINK], &[&ADDRESS4, &ADDRESS6]).unwrap();
+            let expected = Interface {
+                index: 3,
+                name: "eth0".into(),
+                alternatives: vec!["enp1s0".into(), "an-alternative-name".into()],
+                addresses: ["192.0.2.1", "2001:db8::1"]
+                    .map(|text| text.parse().unwrap())
+                    .into(),
+            };
+            assert_eq!(interfaces.all, [expected]);
+            assert_eq!(interfaces.named("enp1s0").unwrap().index, 3);
+        }
+
+        #[test]
+        fn an_address_of_a_link_that_has_just_come_is_nobodys() {
+            assert!(read(&[], &[&ADDRESS4]).unwrap().all.is_empty());
+        }
+
+        #[test]
+        fn a_link_whose_name_no_file_can_have_is_left_out() {
+            let mut strange = LINK;
+            let name = LINK.windows(4).position(|bytes| bytes == b"eth0").unwrap();
+            strange[name] = 0xff;
+            let interfaces = read(&[&strange, &LINK], &[]).unwrap();
+            assert_eq!(interfaces.all.len(), 1);
+            assert_eq!(interfaces.all[0].name, "eth0");
+        }
+
+        #[test]
+        fn a_malformed_link_is_an_error_in_words() {
+            let mut nameless = LINK;
+            let name = LINK.windows(4).position(|bytes| bytes == b"eth0").unwrap();
+            nameless[name - 2] = 0xff;
+            assert_eq!(
+                read(&[&nameless], &[]).unwrap_err().to_string(),
+                "the kernel's answer has no name of a link"
+            );
         }
     }
-    Ok(all)
-}
-
-/// Linux lists them since 5.5, in attributes that neli does not know by name.
-fn alternatives(link: &Ifinfomsg) -> Vec<String> {
-    const IFLA_PROP_LIST: u16 = 52;
-    const IFLA_ALT_IFNAME: u16 = 53;
-    link.rtattrs()
-        .iter()
-        .filter(|attribute| number(attribute) == IFLA_PROP_LIST)
-        .flat_map(|list| Attributes::new(list.rta_payload().as_ref()).map_while(Result::ok))
-        .filter(|property| property.number == IFLA_ALT_IFNAME)
-        .filter_map(|property| {
-            CStr::from_bytes_until_nul(property.value)
-                .ok()?
-                .to_str()
-                .ok()
-        })
-        .map(str::to_owned)
-        .collect()
-}
-
-/// An attribute's number, without the flag that it holds others.
-fn number(attribute: &Rtattr<Ifla, Buffer>) -> u16 {
-    u16::from(*attribute.rta_type()) & !FLAG_NESTED
-}
-
-fn addresses(control: &Control) -> io::Result<Vec<(u32, IpAddr)>> {
-    let request = IfaddrmsgBuilder::default()
-        .ifa_family(RtAddrFamily::Unspecified)
-        .ifa_prefixlen(0)
-        .ifa_scope(RtScope::Universe)
-        .ifa_index(0)
-        .build()
-        .map_err(io::Error::other)?;
-    let answers: Vec<Nlmsghdr<Rtm, Ifaddrmsg>> = control.dump(dump(Rtm::Getaddr, request)?)?;
-    Ok(answers
-        .iter()
-        .filter_map(Nlmsghdr::get_payload)
-        .filter_map(|entry| Some((*entry.ifa_index(), own_address(entry)?)))
-        .collect())
-}
-
-/// On a point-to-point link `IFA_ADDRESS` is the far end, and `IFA_LOCAL` ours (rtnetlink(7)).
-fn own_address(entry: &Ifaddrmsg) -> Option<IpAddr> {
-    let attributes = entry.rtattrs().get_attr_handle();
-    let value = [Ifa::Local, Ifa::Address]
-        .into_iter()
-        .find_map(|kind| attributes.get_attribute(kind))
-        .map(|attribute| attribute.rta_payload().as_ref())?;
-    match value.len() {
-        4 => <[u8; 4]>::try_from(value)
-            .ok()
-            .map(|octets| Ipv4Addr::from(octets).into()),
-        16 => <[u8; 16]>::try_from(value)
-            .ok()
-            .map(|octets| Ipv6Addr::from(octets).into()),
-        _ => None,
-    }
-}
-
-fn dump<P: neli::Size>(kind: Rtm, request: P) -> io::Result<Nlmsghdr<Rtm, P>> {
-    NlmsghdrBuilder::default()
-        .nl_type(kind)
-        .nl_flags(NlmF::REQUEST | NlmF::DUMP)
-        .nl_payload(NlPayload::Payload(request))
-        .build()
-        .map_err(io::Error::other)
 }
