@@ -1,5 +1,6 @@
 //! A daemon under test: an unchanged program on the simulated kernel.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub struct Program {
     path: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    preloaded: Vec<PathBuf>,
 }
 
 impl Program {
@@ -30,6 +32,7 @@ impl Program {
             path: path.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            preloaded: Vec::new(),
         }
     }
 
@@ -45,6 +48,25 @@ impl Program {
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// One more library that stands between it and its libc, in front of the simulation's own.
+    #[must_use]
+    pub fn preload(mut self, library: impl Into<PathBuf>) -> Self {
+        self.preloaded.push(library.into());
+        self
+    }
+
+    /// `LD_PRELOAD`.
+    fn libraries(&self) -> OsString {
+        let own = shim::path().as_os_str();
+        let all: Vec<_> = self
+            .preloaded
+            .iter()
+            .map(|library| library.as_os_str())
+            .chain([own])
+            .collect();
+        all.join(OsStr::new(":"))
     }
 }
 
@@ -91,7 +113,7 @@ impl Daemon {
         command
             .args(&configuration.statistics)
             .envs(program.environment.iter().cloned())
-            .env("LD_PRELOAD", shim::path())
+            .env("LD_PRELOAD", program.libraries())
             .env(shim::LEASH, "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
