@@ -1,0 +1,52 @@
+//! What this project wants to reach, and whether it does. Told, never asserted: a busy machine is
+//! no failure.
+
+use crate::contender::Kind;
+use crate::figures::{Figures, Metric};
+
+/// A ratio that ours is not to exceed.
+struct Goal {
+    metric: Metric,
+    than: Kind,
+    most: f64,
+}
+
+const GOALS: [Goal; 6] = [
+    Goal::new(Metric::SendCpu, Kind::Upstream, 0.25),
+    Goal::new(Metric::ReceiveCpu, Kind::Upstream, 0.25),
+    Goal::new(Metric::SendCpu, Kind::Floor, 1.15),
+    Goal::new(Metric::ReceiveCpu, Kind::Floor, 1.15),
+    Goal::new(Metric::BothCpu, Kind::Floor, 1.15),
+    Goal::new(Metric::LatencyMedian, Kind::Floor, 1.15),
+];
+
+/// Losses are to be none at all.
+const WITHOUT_LOSS: [Metric; 2] = [Metric::Lost, Metric::BothLost];
+
+impl Goal {
+    const fn new(metric: Metric, than: Kind, most: f64) -> Self {
+        Self { metric, than, most }
+    }
+}
+
+/// One line a goal.
+pub fn lines(figures: &Figures) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Goal { metric, than, most } in GOALS {
+        let Some(ratio) = figures.ratio(Kind::Ours, than, metric) else {
+            continue;
+        };
+        let verdict = if ratio <= most { "reached" } else { "missed" };
+        let (name, than) = (metric.row().0, than.name());
+        lines.push(format!(
+            "{name}: goal {most:.2} x {than}, {verdict}: {ratio:.2}"
+        ));
+    }
+    for metric in WITHOUT_LOSS {
+        if let Some(lost) = figures.get(Kind::Ours, metric) {
+            let verdict = if lost == 0.0 { "reached" } else { "missed" };
+            lines.push(format!("{}: goal 0, {verdict}: {lost:.2}", metric.row().0));
+        }
+    }
+    lines
+}

@@ -1,0 +1,263 @@
+//! Two routers with a daemon each, and a stand-in for the kernel module at each.
+
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use jool_simulated::daemon::{Configuration, Daemon};
+use jool_simulated::namespace::Namespace;
+use jool_simulated::node::{INSTANCE, Node, pair};
+use jool_simulated::server::{Forger, Kernel};
+use jool_simulated::{message, requests, sample, shim};
+use joold::wire::jool::{Command as JoolCommand, Version};
+use joold::wire::request::Plain;
+
+use crate::compile::Compiled;
+use crate::contender::{Contender, NETWORK};
+use crate::standin::{Counts, Shared, Template};
+
+/// The stats server's port in upstream's manual.
+pub const STATISTICS: u16 = 45678;
+
+/// Sessions in a full batch: the module's default.
+pub const FULL: usize = 36;
+
+/// Where the stand-in for the kernel module works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the daemon's `send()`, as the real one does.
+    Inside,
+    /// In a process of its own, which wakes the daemon up for each batch.
+    Beside,
+}
+
+/// A router.
+pub struct Router {
+    /// What is measured.
+    pub daemon: Daemon,
+    /// Orders to the stand-in, and its counters.
+    pub shared: Shared,
+    kernel: FirstBatch,
+    template: Template,
+    single: Vec<u8>,
+    /// Where all of it lives.
+    pub namespace: Namespace,
+}
+
+/// Who brings the first batch, which answers no acknowledgement.
+enum FirstBatch {
+    /// The simulated kernel multicasts it.
+    Simulated(Kernel),
+    /// The stand-in, when somebody acknowledges.
+    StandIn {
+        /// Held for as long as the router lives.
+        _process: Process,
+        somebody: Forger,
+        acknowledgement: Box<Plain>,
+    },
+}
+
+/// A process of ours. It is killed when this is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A pair of routers with the same daemon.
+pub struct Stage {
+    /// The sending one.
+    pub j: Router,
+    /// The receiving one.
+    pub k: Router,
+}
+
+impl Stage {
+    /// Sets it up; the daemons are ready on return.
+    ///
+    /// # Errors
+    /// What does not work, and where.
+    pub fn new(contender: &Contender, place: Place, compiled: &Compiled) -> Result<Self, String> {
+        let (j, k) = pair(Version::SUPPORTED).map_err(|error| error.to_string())?;
+        let set = |node| Router::new(node, contender, place, compiled);
+        Ok(Self {
+            j: set(j)?,
+            k: set(k)?,
+        })
+    }
+
+    /// J, then K.
+    pub fn routers(&self) -> [&Router; 2] {
+        [&self.j, &self.k]
+    }
+}
+
+impl Router {
+    fn new(
+        mut node: Node,
+        contender: &Contender,
+        place: Place,
+        compiled: &Compiled,
+    ) -> Result<Self, String> {
+        let shared = Shared::new().map_err(|error| format!("no file in memory: {error}"))?;
+        let path = shared.path().to_string_lossy().into_owned();
+        let program = contender.program(&node.kernel);
+        let program = match place {
+            Place::Inside => program
+                .preload(&compiled.inside)
+                .variable("JOOL_BENCH_SHARED", &path),
+            Place::Beside => program.variable(shim::ASYNCHRONOUS, "1"),
+        };
+        let configuration = Configuration {
+            netsocket: NETWORK.netsocket(node.side, ""),
+            modsocket: None,
+            statistics: Some(STATISTICS.to_string()),
+        };
+        node.start_and_wait(&program, &configuration)
+            .map_err(|why| format!("{}: {why}", contender.kind.name()))?;
+        let (template, single) = (template(&node.kernel, FULL), template(&node.kernel, 1));
+        let Node {
+            daemon,
+            kernel,
+            namespace,
+            ..
+        } = node;
+        let daemon = daemon.ok_or("no daemon")?;
+        let kernel = match place {
+            Place::Inside => FirstBatch::Simulated(kernel),
+            Place::Beside => replace(kernel, &namespace, &compiled.beside, shared.path())
+                .map_err(|error| format!("the stand-in: {error}"))?,
+        };
+        Ok(Self {
+            daemon,
+            shared,
+            kernel,
+            template,
+            single: single.bytes,
+            namespace,
+        })
+    }
+
+    /// Has the stand-in count what comes from now on, and give `total` full batches as soon as
+    /// there is a [`Router::first_batch`]; none with 0.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub fn prepare(&self, total: u64) -> io::Result<()> {
+        let first = match self.kernel {
+            FirstBatch::Simulated(_) => 1,
+            FirstBatch::StandIn { .. } => 0,
+        };
+        self.shared.begin(&self.template, first.min(total), total)
+    }
+
+    /// Begins a burst.
+    ///
+    /// # Errors
+    /// Those of send(2).
+    pub fn first_batch(&self) -> io::Result<()> {
+        match &self.kernel {
+            FirstBatch::Simulated(kernel) => {
+                kernel.multicast(&self.template.bytes);
+                Ok(())
+            }
+            FirstBatch::StandIn {
+                somebody,
+                acknowledgement,
+                ..
+            } => somebody.send(shim::PORT, acknowledgement.bytes()),
+        }
+    }
+
+    /// What the stand-in has counted.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn counts(&self) -> io::Result<Counts> {
+        self.shared.counts()
+    }
+
+    /// A batch of one session with that number.
+    pub fn single(&self, number: u32) -> Vec<u8> {
+        let mut batch = self.single.clone();
+        renumber(&mut batch, number);
+        batch
+    }
+
+    /// Has the kernel send a batch by itself; nothing if it is beside.
+    pub fn multicast(&self, batch: &[u8]) {
+        if let FirstBatch::Simulated(kernel) = &self.kernel {
+            kernel.multicast(batch);
+        }
+    }
+}
+
+/// Ends the simulated kernel and puts the stand-in in its place.
+fn replace(
+    kernel: Kernel,
+    namespace: &Namespace,
+    program: &Path,
+    shared: &Path,
+) -> io::Result<FirstBatch> {
+    let acknowledgement = {
+        let module = kernel.module();
+        let address = requests::address(&module, INSTANCE);
+        Plain::new(&address, JoolCommand::JooldAck)
+    };
+    drop(kernel);
+    let start = || {
+        Command::new(program)
+            .env("JOOL_BENCH_SHARED", shared)
+            .stdin(Stdio::null())
+            .spawn()
+    };
+    let process = Process(namespace.run(start)??);
+    let somebody = Forger::open(namespace)?;
+    // Accepted as soon as the stand-in has the port; it ignores a message without a header.
+    jool_simulated::wait::for_some("the stand-in to take its port", || {
+        somebody.send(shim::PORT, &[0; 16]).ok()
+    })
+    .map_err(io::Error::other)?;
+    Ok(FirstBatch::StandIn {
+        _process: process,
+        somebody,
+        acknowledgement: Box::new(acknowledgement),
+    })
+}
+
+/// Batch number 0. The stand-ins number it as [`renumber`] does.
+fn template(kernel: &Kernel, sessions: usize) -> Template {
+    /// As the stand-in knows it: FIRST_PORT.
+    const FIRST_PORT: u16 = 40_000;
+    let module = kernel.module();
+    let mut contents = Vec::new();
+    for index in 0..sessions {
+        let mut session = sample::udp(0);
+        session.source6.1 = FIRST_PORT + index as u16;
+        session.expiration = 300_000;
+        session.emit(module.format(), &mut contents);
+    }
+    let header = message::own_header(module.version(), &requests::name(INSTANCE));
+    let family = module.family().unwrap_or_default();
+    let mut bytes = message::batch(family, &header, &contents);
+    renumber(&mut bytes, 0);
+    Template {
+        group: module.group().unwrap_or_default(),
+        sessions,
+        bytes,
+    }
+}
+
+/// Gives a batch's sessions its number: `renumber()` of benches/standin/standin.h.
+fn renumber(batch: &mut [u8], number: u32) {
+    const CONTENTS: usize = 52;
+    const SESSION: usize = 40;
+    let destination = 0x0a00_0000 | (number & 0x00ff_ffff);
+    for session in batch[CONTENTS..].chunks_exact_mut(SESSION) {
+        session[16..20].copy_from_slice(&number.to_be_bytes());
+        session[24..28].copy_from_slice(&destination.to_be_bytes());
+    }
+}
