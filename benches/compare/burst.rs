@@ -4,7 +4,7 @@ use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::process::{Memory, Usage};
+use crate::process::{Memory, Usage, softirq_threads};
 use crate::stage::{FULL, Router, Stage};
 use crate::standin::Counts;
 
@@ -51,6 +51,8 @@ pub struct Burst {
     pub j: Cost,
     /// Of K's daemon.
     pub k: Cost,
+    /// Of the kernel's threads: see [`softirq_threads`].
+    pub softirq: Duration,
 }
 
 /// Runs `batches` batches through from J to K, and as many back if `both`.
@@ -62,7 +64,7 @@ pub fn run(stage: &Stage, batches: u64, both: bool) -> Result<Burst, String> {
 }
 
 fn measure(stage: &Stage, batches: u64, both: bool) -> io::Result<Burst> {
-    let before = usages(stage)?;
+    let (before, softirq) = (usages(stage)?, softirq_threads()?);
     stage.k.prepare(if both { batches } else { 0 })?;
     stage.j.prepare(batches)?;
     let start = Instant::now();
@@ -72,12 +74,14 @@ fn measure(stage: &Stage, batches: u64, both: bool) -> io::Result<Burst> {
     }
     let durations = wait(stage, batches, both, start)?;
     let after = usages(stage)?;
+    let softirq = softirq_threads()?.saturating_sub(softirq);
     let [j, k] = [stage.j.counts()?, stage.k.counts()?];
     Ok(Burst {
         out: flow(&j, &k, durations[0]),
         back: both.then(|| flow(&k, &j, durations[1])),
         j: cost(&stage.j, after[0].since(before[0]))?,
         k: cost(&stage.k, after[1].since(before[1]))?,
+        softirq,
     })
 }
 

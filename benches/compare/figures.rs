@@ -21,6 +21,7 @@ pub enum Metric {
     SendUser,
     ReceiveCpu,
     ReceiveUser,
+    SoftirqCpu,
     Rate,
     Lost,
     Repeated,
@@ -47,11 +48,12 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the table's order.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::SendCpu,
         Self::SendUser,
         Self::ReceiveCpu,
         Self::ReceiveUser,
+        Self::SoftirqCpu,
         Self::Rate,
         Self::Lost,
         Self::Repeated,
@@ -83,6 +85,7 @@ impl Metric {
             Self::SendUser => ("... of that in user mode, %", 0),
             Self::ReceiveCpu => ("CPU per batch received, µs", 2),
             Self::ReceiveUser => ("... of that in user mode, %", 0),
+            Self::SoftirqCpu => ("kernel's softirq threads: CPU per batch, µs", 2),
             Self::Rate => ("batches per second (more is better)", 0),
             Self::Lost => ("batches lost, %", 2),
             Self::Repeated => ("batches that arrived twice, %", 2),
@@ -108,9 +111,10 @@ impl Metric {
         }
     }
 
-    /// Whether one daemon's figure over another's says anything: a share's does not.
+    /// Whether one daemon's figure over another's says anything: a share's does not, nor does that
+    /// of what others cause too.
     pub fn compares(self) -> bool {
-        !self.row().0.ends_with('%')
+        self != Self::SoftirqCpu && !self.row().0.ends_with('%')
     }
 
     /// What is told of its samples.

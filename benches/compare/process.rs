@@ -54,6 +54,25 @@ impl Usage {
     }
 }
 
+/// Time on a processor of the kernel's threads that take over when packets come faster than
+/// those who send them may handle: work of the daemons that no daemon is charged for.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn softirq_threads() -> io::Result<Duration> {
+    let mut total = Duration::ZERO;
+    for entry in fs::read_dir("/proc")? {
+        let process = entry?.path();
+        // Most entries are no processes, and processes end.
+        let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+        if name.starts_with("ksoftirqd/") {
+            let schedstat = fs::read_to_string(process.join("schedstat"))?;
+            total += Duration::from_nanos(number(schedstat.split(' ').next())?);
+        }
+    }
+    Ok(total)
+}
+
 /// A daemon's memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Memory {

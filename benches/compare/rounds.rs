@@ -178,6 +178,8 @@ impl Run<'_> {
         );
         self.add(contender, Metric::SendUser, user_share(&burst.j.usage));
         self.add(contender, Metric::ReceiveUser, user_share(&burst.k.usage));
+        let softirq = burst.softirq.as_secs_f64() * 1e6 / given.max(1) as f64;
+        self.add(contender, Metric::SoftirqCpu, softirq);
         self.add(contender, Metric::Rate, rate(&burst.out));
         self.add(contender, Metric::Lost, lost(&burst.out));
         self.add(

@@ -70,7 +70,8 @@ fn rows(out: &mut String, figures: &Figures) {
     }
     write_table(out, &table);
     let calm = spread(figures, Kind::Floor, Metric::SendCpu);
-    if let Some(spread) = calm {
+    // One round differs from no other.
+    if let Some(spread) = calm.filter(|spread| *spread > 0.0) {
         let _ = writeln!(
             out,
             "\nThe floor's CPU per batch sent differed by {spread:.0} % between rounds."

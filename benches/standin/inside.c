@@ -13,7 +13,8 @@
  *   filter drops it: netlink copies it, finds the receiver, and frees it.
  * - Whatever else is sent goes on to the simulated kernel.
  *
- * One system call of the daemon stays one. What the stand-in adds to the daemon's user time is
+ * What cannot be sent does not count: its batches are then both lost and, when the daemon tries
+ * again, there twice. One system call of the daemon stays one. What the stand-in adds to the daemon's user time is
  * some 0.1 us a batch (numbering 36 sessions, or looking at 36), the same for every daemon.
  */
 
@@ -204,17 +205,17 @@ static int to_kernel(const void *address)
 	return !address || (netlink->nl_family == AF_NETLINK && !netlink->nl_pid);
 }
 
-/*
- * Carries out what the kernel would. Returns whether the messages are still to be copied: JOOLD_ADDs
- * are, and acknowledgements when there is no batch to copy instead.
- */
-static int carry_out(int fd, const struct found *found)
+/* Only acknowledgements: the next batches' copy stands for theirs, unless there are none. */
+static int replaced(int fd, const struct found *found)
 {
-	unsigned int given;
+	return !found->adds && found->acks && release(fd, found->acks);
+}
 
-	note(found);
-	given = found->acks ? release(fd, found->acks) : 0;
-	return found->adds || !given;
+/* What was really sent had JOOLD_ADDs in it. */
+static void handle(int fd, const struct found *found)
+{
+	if (found->adds && found->acks)
+		release(fd, found->acks);
 }
 
 static size_t length_of(const struct msghdr *message)
@@ -254,9 +255,13 @@ ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct
 	ready();
 	if (!stands_in(fd) || !to_kernel(address) || !look(&piece, 1, &found))
 		return next_sendto(fd, bytes, length, flags, address, address_length);
-	if (carry_out(fd, &found))
-		next_sendto(fd, bytes, length, flags, (const struct sockaddr *)&sink_address,
-			    sizeof(sink_address));
+	if (!replaced(fd, &found)) {
+		if (next_sendto(fd, bytes, length, flags, (const struct sockaddr *)&sink_address,
+				sizeof(sink_address)) < 0)
+			return -1;
+		handle(fd, &found);
+	}
+	note(&found);
 	return (ssize_t)length;
 }
 
@@ -289,37 +294,59 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	if (!stands_in(fd) || !to_kernel(message->msg_name) ||
 	    !look(message->msg_iov, message->msg_iovlen, &found))
 		return next_sendmsg(fd, message, flags);
-	if (carry_out(fd, &found)) {
+	if (!replaced(fd, &found)) {
 		copy = *message;
 		copy.msg_name = &sink_address;
 		copy.msg_namelen = sizeof(sink_address);
-		next_sendmsg(fd, &copy, flags);
+		if (next_sendmsg(fd, &copy, flags) < 0)
+			return -1;
+		handle(fd, &found);
 	}
+	note(&found);
 	return (ssize_t)length_of(message);
 }
 
-/* All messages at once if all are for the stand-in; the simulation takes them one by one. */
+/* Copies the messages' headers, led to the sink. Returns whether all are for the stand-in. */
+static int lead_to_sink(struct mmsghdr *copies, const struct mmsghdr *messages, unsigned int count,
+			struct found *found)
+{
+	unsigned int n;
+
+	for (n = 0; n < count; n++) {
+		const struct msghdr *message = &messages[n].msg_hdr;
+
+		if (!to_kernel(message->msg_name) ||
+		    !look(message->msg_iov, message->msg_iovlen, found))
+			return 0;
+		copies[n] = messages[n];
+		copies[n].msg_hdr.msg_name = &sink_address;
+		copies[n].msg_hdr.msg_namelen = sizeof(sink_address);
+	}
+	return 1;
+}
+
+/* One system call for all messages if all are for the stand-in. */
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
 	struct mmsghdr copies[MOST_AT_ONCE];
 	struct found found = { 0 };
 	unsigned int n;
+	int sent;
 
 	ready();
-	if (!stands_in(fd))
-		return next_sendmmsg(fd, messages, count, flags);
 	if (count > MOST_AT_ONCE)
 		count = MOST_AT_ONCE;
-	for (n = 0; n < count; n++) {
-		if (!look(messages[n].msg_hdr.msg_iov, messages[n].msg_hdr.msg_iovlen, &found))
-			return next_sendmmsg(fd, messages, n ? n : count, flags);
-		copies[n] = messages[n];
-		copies[n].msg_hdr.msg_name = &sink_address;
-		copies[n].msg_hdr.msg_namelen = sizeof(sink_address);
-		messages[n].msg_len = (unsigned int)length_of(&messages[n].msg_hdr);
+	if (!stands_in(fd) || !lead_to_sink(copies, messages, count, &found))
+		return next_sendmmsg(fd, messages, count, flags);
+	if (!replaced(fd, &found)) {
+		sent = next_sendmmsg(fd, copies, count, flags);
+		if (sent < (int)count)
+			return sent;
+		handle(fd, &found);
 	}
-	if (carry_out(fd, &found))
-		next_sendmmsg(fd, copies, count, flags);
+	for (n = 0; n < count; n++)
+		messages[n].msg_len = (unsigned int)length_of(&messages[n].msg_hdr);
+	note(&found);
 	return (int)count;
 }
 
