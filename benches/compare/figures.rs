@@ -9,6 +9,8 @@ use crate::contender::Kind;
 pub enum Summary {
     /// The one in the middle.
     Median,
+    /// All rounds together: a median would hide that a few of them lost a lot.
+    Mean,
     /// The one that 99 % do not exceed.
     Percentile99,
 }
@@ -121,6 +123,12 @@ impl Metric {
     pub fn summary(self) -> Summary {
         match self {
             Self::Latency99 | Self::Stats99 => Summary::Percentile99,
+            Self::Lost
+            | Self::Repeated
+            | Self::BothLost
+            | Self::BesideLost
+            | Self::LatencyLost
+            | Self::StatsUnanswered => Summary::Mean,
             _ => Summary::Median,
         }
     }
@@ -163,6 +171,7 @@ pub fn summarize(samples: &[f64], summary: Summary) -> Option<f64> {
     let at = |index: usize| sorted.get(index).copied();
     match summary {
         Summary::Median => Some((at(count.checked_sub(1)? / 2)? + at(count / 2)?) / 2.0),
+        Summary::Mean => (count > 0).then(|| sorted.iter().sum::<f64>() / count as f64),
         Summary::Percentile99 => at((count * 99).div_ceil(100).checked_sub(1)?),
     }
 }

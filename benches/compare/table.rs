@@ -46,7 +46,8 @@ fn head(out: &mut String, options: &Options, machine: &Machine, upstream: &str) 
         "{} rounds, {} batches of 36 sessions a burst; {processor}, {cores} cores, Linux {kernel}, \
          default receive buffer {receive_buffer} bytes, load before {load_before:.1}.\n\
          Upstream: {upstream}. \"mute\" is the same without syslog(3); \"floor\" is \
-         benches/floor.c. Medians, unless a percentile is named.\n",
+         benches/floor.c. Medians, unless a percentile is named; \
+         losses are those of all rounds together.\n",
         options.rounds, options.batches
     );
 }
