@@ -22,7 +22,7 @@ use crate::wire::netlink::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Larger than what the kernel puts into one datagram of a dump.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 16 * 1024;
 
 /// How often a list is asked for that changes while the kernel tells it. A list takes milliseconds,
 /// so few do even where links come and go all the time.

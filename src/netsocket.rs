@@ -19,7 +19,7 @@ use crate::wire::request::Add;
 pub const LONGEST: usize = 2048;
 
 /// How many datagrams are received at once.
-pub const SLOTS: usize = 32;
+pub const SLOTS: usize = 16;
 
 /// A slot: the headers of the request that a datagram becomes, and the datagram.
 const SLOT: usize = aligned(Add::HEADROOM + LONGEST);

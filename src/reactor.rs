@@ -27,7 +27,7 @@ const KERNEL_BUDGET: usize = 32;
 /// How many times all slots may be filled by the network before the others get their turn. That
 /// is more than the kernel's budget: what the kernel has can wait in its queue, what the network
 /// has is lost if it waits for too long.
-const NETWORK_BUDGET: usize = 4;
+const NETWORK_BUDGET: usize = 8;
 
 /// How many stats requests are answered before the others get their turn.
 const STATS_BUDGET: usize = 32;

@@ -19,7 +19,7 @@ pub fn thin(
     let all_understood = contents.len() % size == 0
         && contents
             .chunks_exact(size)
-            .all(|attribute| Update::read(attribute, format).is_some());
+            .all(|attribute| Update::is_readable(attribute, format));
     if !all_understood {
         return None;
     }

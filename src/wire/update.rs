@@ -41,15 +41,18 @@ impl Body {
             word(flat::SOURCE4),
             word(flat::SOURCE6_PORT),
         ];
-        let last = words[3];
-        let known = last & UNUSED == 0
-            && last & PROTOCOL != PROTOCOL
-            && last & STATE != STATE
-            && last & TIMER != TIMER;
-        known.then(|| {
+        Self::is_known(words[3]).then(|| {
             let expiration = u32::from_be_bytes(array(value, flat::EXPIRATION));
             (Self { words }, expiration)
         })
+    }
+
+    /// Whether the last word's fields have values that a module writes.
+    fn is_known(last: u64) -> bool {
+        last & UNUSED == 0
+            && last & PROTOCOL != PROTOCOL
+            && last & STATE != STATE
+            && last & TIMER != TIMER
     }
 
     fn to_flat(self, expiration: u32) -> [u8; flat::SIZE] {
@@ -123,16 +126,31 @@ impl Format {
 }
 
 impl Update {
-    /// Reads one attribute of [`Format::size`] bytes. Nothing unless it is to the letter what the
-    /// module writes, so that [`Update::write`] makes the same bytes of it.
-    pub fn read(attribute: &[u8], format: Format) -> Option<Self> {
-        let (header, value) = attribute.split_at_checked(Attribute::HEADER)?;
-        let expected = (format.size() as u16, format.kind());
+    /// Whether [`Update::read`] would read this; for the flat format in less time.
+    pub fn is_readable(attribute: &[u8], format: Format) -> bool {
+        match (format, attribute.split_at_checked(Attribute::HEADER)) {
+            (Format::Flat, Some((header, value))) if value.len() == flat::SIZE => {
+                Self::is_expected(header, format)
+                    && Body::is_known(u64::from_be_bytes(array(value, flat::SOURCE6_PORT)))
+            }
+            (Format::Flat, _) => false,
+            (Format::Nested, _) => Self::read(attribute, format).is_some(),
+        }
+    }
+
+    fn is_expected(header: &[u8], format: Format) -> bool {
         let found = (
             u16::from_ne_bytes(array(header, Attribute::LENGTH)),
             u16::from_ne_bytes(array(header, Attribute::KIND)),
         );
-        if found != expected {
+        found == (format.size() as u16, format.kind())
+    }
+
+    /// Reads one attribute of [`Format::size`] bytes. Nothing unless it is to the letter what the
+    /// module writes, so that [`Update::write`] makes the same bytes of it.
+    pub fn read(attribute: &[u8], format: Format) -> Option<Self> {
+        let (header, value) = attribute.split_at_checked(Attribute::HEADER)?;
+        if !Self::is_expected(header, format) {
             return None;
         }
         match format {
@@ -237,7 +255,9 @@ mod tests {
             let mut bytes = attribute(&session, format);
             let at = at.index(bytes.len());
             bytes[at] = value;
-            if let Some(update) = Update::read(&bytes, format) {
+            let update = Update::read(&bytes, format);
+            prop_assert_eq!(Update::is_readable(&bytes, format), update.is_some());
+            if let Some(update) = update {
                 let mut written = vec![0x55; format.size()];
                 update.write(format, &mut written);
                 prop_assert_eq!(written, bytes);
