@@ -1,9 +1,9 @@
 //! `joold`: see `joold --help`.
+#![no_main]
 
-use std::env;
+use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::process::ExitCode;
 use std::time::Instant;
 
 use joold::cli::{self, Invocation};
@@ -17,19 +17,35 @@ use joold::netsocket::NetSocket;
 use joold::reactor::Reactor;
 use joold::report;
 use joold::statsocket::StatSocket;
+use joold::sys;
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
+/// Where the C library enters. Rust's own entry would first have the C library read the process's
+/// memory map, for a better message should the one thread's stack overflow; that alone costs some
+/// 400 kB of resident memory.
+///
+/// # Safety
+/// For the C library alone to call, which passes the arguments.
+#[allow(unsafe_code)]
+// SAFETY: there is no other `main`: this crate has Rust's left out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn main(
+    count: libc::c_int,
+    values: *const *const libc::c_char,
+) -> libc::c_int {
+    // SAFETY: the C library calls main with just these.
+    let arguments = unsafe { sys::arguments(count, values) };
+    let prepared = sys::prepare().map_err(|error| Failure::system("cannot open /dev/null", &error));
+    match prepared.and_then(|()| run(arguments.skip(1))) {
+        Ok(()) => 0,
         Err(failure) => {
             logging::fatal(&failure);
-            ExitCode::from(failure.exit as u8)
+            failure.exit as libc::c_int
         }
     }
 }
 
-fn run() -> Result<(), Failure> {
-    match cli::parse(env::args_os().skip(1))? {
+fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    match cli::parse(arguments)? {
         Invocation::Help => print(cli::HELP),
         Invocation::Version => print(concat!("joold ", env!("CARGO_PKG_VERSION"), "\n")),
         Invocation::Check(sources) => {
@@ -80,7 +96,8 @@ fn serve(config: &Config) -> Result<(), Failure> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads has read enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => {

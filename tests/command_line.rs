@@ -296,6 +296,18 @@ fn a_file_that_cannot_be_read_exits_with_78() {
 }
 
 #[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_joold"))
+        .arg("--help")
+        .stdout(writer)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
 fn a_port_may_be_a_services_name() {
     let services = fs::read_to_string("/etc/services").expect("Debian's netbase has this file");
     let (name, port) = services
