@@ -1,0 +1,195 @@
+//! What the kernel says, and what it refuses.
+
+use std::env;
+
+use jool_simulated::node::{INSTANCE, Network, Node, Side, pair};
+use jool_simulated::server::Forger;
+use jool_simulated::{message, requests, sample, wait};
+use joold::wire::jool::{Command, Version};
+use libtest_mimic::Trial;
+
+use crate::stage::*;
+
+pub fn tests() -> Vec<Trial> {
+    Vec::from(tests! {
+        each_batch_that_comes_alone_is_acknowledged_once
+        a_burst_is_released_to_its_end
+        a_missing_instance_is_reported_and_survived
+        disabled_synchronization_is_reported_and_survived
+        a_collision_is_reported_and_its_neighbours_are_added
+        a_missing_permission_is_reported
+        another_minor_version_is_an_error_that_names_both
+        a_module_of_another_minor_version_refuses_and_is_quoted
+        a_netlink_message_from_anybody_but_the_kernel_is_ignored
+        without_the_module_it_says_what_to_load
+    })
+}
+
+fn each_batch_that_comes_alone_is_acknowledged_once() -> Outcome {
+    let (j, _k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let acks = || j.kernel.statistics(INSTANCE).acks;
+    wait::a_moment();
+    // A daemon may acknowledge at its start what its predecessor did not.
+    let before = acks();
+    for number in 0..4 {
+        translate(&j, (number * 36..(number + 1) * 36).map(sample::udp));
+        let expected = before + u64::from(number) + 1;
+        wait::for_value("acknowledgements", expected, acks)?;
+        wait::a_moment();
+        assert_eq!(acks(), expected);
+    }
+    assert_eq!(j.kernel.statistics(INSTANCE).packets_sent, 4);
+    Ok(())
+}
+
+fn a_burst_is_released_to_its_end() -> Outcome {
+    let (j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    translate(&j, (0..36 * 100).map(sample::udp));
+    wait_for_sessions(&k, 36 * 100)?;
+    assert_eq!(j.kernel.statistics(INSTANCE).packets_sent, 100);
+    // What the kernel has next, it still sends without waiting for its deadline.
+    translate(&j, (4000..4036).map(sample::udp));
+    wait_for_sessions(&k, 36 * 101)
+}
+
+/// Batches that J's kernel multicasts one after the other.
+fn send_batches(j: &Node, count: u32) -> Outcome {
+    for number in 0..count {
+        let sent = || j.kernel.statistics(INSTANCE).packets_sent;
+        let before = sent();
+        translate(j, (number * 36..(number + 1) * 36).map(sample::udp));
+        wait::for_some("the batch to leave", || (sent() > before).then_some(()))?;
+    }
+    Ok(())
+}
+
+/// What `k` says of the kernel's refusals: the text, and not for each of them.
+fn a_refusal_is_logged_at_a_bounded_rate(j: &Node, k: &mut Node, text: &str) -> Outcome {
+    send_batches(j, 50)?;
+    wait::for_value("requests at K", 50, || {
+        let adds = requests_by_instance(k, Command::JooldAdd);
+        adds.values().sum::<usize>()
+    })?;
+    let said = daemon(k)?.wait_for(text)?;
+    let lines = said.lines().filter(|line| line.contains(text)).count();
+    assert!(
+        (1..=10).contains(&lines),
+        "{lines} lines for 50 refusals: {said}"
+    );
+    assert!(daemon(k)?.is_running()?);
+    Ok(())
+}
+
+fn a_missing_instance_is_reported_and_survived() -> Outcome {
+    let (j, mut k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    k.kernel.remove_instance(INSTANCE);
+    let text = "This namespace lacks an instance named 'default'.";
+    a_refusal_is_logged_at_a_bounded_rate(&j, &mut k, text)?;
+    assert!(daemon(&mut k)?.said().contains('3'), "the error's number");
+    k.kernel.add_instance(INSTANCE);
+    translate(&j, (5_000..5_036).map(sample::udp));
+    wait_for_sessions(&k, 36)
+}
+
+fn disabled_synchronization_is_reported_and_survived() -> Outcome {
+    let (j, mut k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    k.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_enabled = false);
+    let text = "Session sync is disabled on this instance.";
+    a_refusal_is_logged_at_a_bounded_rate(&j, &mut k, text)?;
+    assert!(daemon(&mut k)?.said().contains("22"), "the error's number");
+    k.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_enabled = true);
+    translate(&j, (5_000..5_036).map(sample::udp));
+    wait_for_sessions(&k, 36)
+}
+
+fn a_collision_is_reported_and_its_neighbours_are_added() -> Outcome {
+    let (j, mut k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let mut other = sample::udp(0);
+    other.source4.set_port(1234);
+    k.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_enabled = false);
+    k.kernel.translate(INSTANCE, &other);
+    k.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_enabled = true);
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)?;
+    daemon(&mut k)?.wait_for("22")?;
+    assert!(timeless(&k).contains(&other), "the older one stays");
+    Ok(())
+}
+
+fn a_missing_permission_is_reported() -> Outcome {
+    let (j, mut k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    k.kernel.module().administrator = false;
+    translate(&j, (0..36).map(sample::udp));
+    daemon(&mut k)?.wait_for("CAP_NET_ADMIN")?;
+    assert!(daemon(&mut k)?.is_running()?);
+    Ok(())
+}
+
+fn another_minor_version_is_an_error_that_names_both() -> Outcome {
+    let (mut j, _k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let (family, group) = {
+        let module = j.kernel.module();
+        (module.family().unwrap(), module.group().unwrap())
+    };
+    let header = message::own_header(Version::new(4, 2, 0), &requests::name(INSTANCE));
+    let before = j.kernel.requests().len();
+    let sessions = requests::datagram(&[sample::udp(0)], j.kernel.module().format());
+    j.kernel
+        .multicast(&message::batch(family, &header, &sessions));
+    let said = daemon(&mut j)?.wait_for("4.2.0")?;
+    let line = said.lines().find(|line| line.contains("4.2.0")).unwrap();
+    assert!(line.contains("4.1"), "group {group}: {line}");
+    wait::a_moment();
+    assert_eq!(j.kernel.requests().len(), before, "and no acknowledgement");
+    Ok(())
+}
+
+fn a_module_of_another_minor_version_refuses_and_is_quoted() -> Outcome {
+    let (mut j, mut k) = pair(Version::SUPPORTED)?;
+    k.kernel
+        .change(|module, now| module.replace(Version::new(4, 2, 0), now));
+    k.kernel.add_instance(INSTANCE);
+    let network = Network::Ipv6;
+    j.start_and_wait(&program(), &configuration(network, Side::J))?;
+    k.start_and_wait(&program(), &configuration(network, Side::K))?;
+    translate(&j, (0..36).map(sample::udp));
+    let said = daemon(&mut k)?.wait_for("4.2.0")?;
+    assert!(said.contains("4.1.13"), "{said}");
+    Ok(())
+}
+
+fn a_netlink_message_from_anybody_but_the_kernel_is_ignored() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let (family, group, format) = {
+        let module = j.kernel.module();
+        let (family, group) = (module.family(), module.group());
+        (family.unwrap(), group.unwrap(), module.format())
+    };
+    let header = message::own_header(Version::SUPPORTED, &requests::name(INSTANCE));
+    let sessions = requests::datagram(&[sample::udp(0)], format);
+    let forged = message::batch(family, &header, &sessions);
+    let forger = Forger::open(&j.namespace)?;
+    forger.multicast(group, &forged);
+    if env::var_os("JOOLD_UNDER_TEST").is_none() {
+        daemon(&mut j)?.wait_for("port id")?;
+    }
+    translate(&j, (36..72).map(sample::udp));
+    wait_for_sessions(&k, 36)?;
+    assert!(!timeless(&k).contains(&sample::udp(0)));
+    Ok(())
+}
+
+fn without_the_module_it_says_what_to_load() -> Outcome {
+    let (mut j, _k) = pair(Version::SUPPORTED)?;
+    j.kernel.unload();
+    j.start(&program(), &configuration(Network::Ipv6, Side::J))?;
+    let status = daemon(&mut j)?.wait()?;
+    let said = daemon(&mut j)?.said();
+    assert_eq!(status.code(), Some(69), "{said}");
+    assert!(said.contains("modprobe jool"), "{said}");
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The real daemon on simulated Jools: pairs of routers in namespaces of their own.
+//!
+//! Needs no kernel module and, where user namespaces are allowed, no root. To run another daemon
+//! through the same tests, such as upstream's, name it in `JOOLD_UNDER_TEST`.
+
+// The lints let tests unwrap, but not the functions that tests share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+mod kernel;
+mod losses;
+mod network;
+mod process;
+mod sessions;
+mod stage;
+mod statistics;
+
+use std::env;
+use std::process::ExitCode;
+
+use jool_simulated::sandbox;
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    if env::var_os(harness::CLIENT).is_some() {
+        return match harness::client() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    // Before anything starts a thread.
+    if let Err(why) = sandbox::enter() {
+        eprintln!("{why}");
+        return ExitCode::FAILURE;
+    }
+    let tests = [
+        sessions::tests(),
+        kernel::tests(),
+        network::tests(),
+        losses::tests(),
+        statistics::tests(),
+        process::tests(),
+        harness::tests(),
+    ];
+    libtest_mimic::run(
+        &Arguments::from_args(),
+        tests.into_iter().flatten().collect(),
+    )
+    .exit_code()
+}

@@ -1,0 +1,78 @@
+//! The daemon as a process.
+
+use std::fs;
+
+use jool_simulated::daemon::{Daemon, Program};
+use jool_simulated::node::{Network, Side, pair};
+use jool_simulated::{sample, wait};
+use joold::wire::jool::Version;
+use libtest_mimic::{Failed, Trial};
+
+use crate::stage::*;
+
+pub fn tests() -> Vec<Trial> {
+    Vec::from(tests! {
+        a_termination_ends_it_with_success
+        one_thread_does_everything
+        an_idle_daemon_sleeps
+        closed_standard_streams_become_the_null_device
+    })
+}
+
+fn a_termination_ends_it_with_success() -> Outcome {
+    let (mut j, mut k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    assert_eq!(daemon(&mut j)?.stop()?.code(), Some(0));
+    assert_eq!(daemon(&mut k)?.interrupt()?.code(), Some(0));
+    Ok(())
+}
+
+fn one_thread_does_everything() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)?;
+    assert_eq!(daemon(&mut j)?.threads()?, 1);
+    Ok(())
+}
+
+/// How often the process gave up the processor, by itself or not.
+fn switches(daemon: &Daemon) -> Result<Vec<String>, Failed> {
+    let status = daemon.proc("status")?;
+    let switches = status.lines().filter(|line| line.contains("ctxt_switches"));
+    Ok(switches.map(str::to_owned).collect())
+}
+
+fn an_idle_daemon_sleeps() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)?;
+    // Two looks a second apart: whatever wakes it in between, such as a timer, shows.
+    wait::a_moment();
+    let before = switches(daemon(&mut j)?)?;
+    assert_eq!(before.len(), 2);
+    for _ in 0..4 {
+        wait::a_moment();
+    }
+    assert_eq!(switches(daemon(&mut j)?)?, before);
+    Ok(())
+}
+
+/// Or else the first sockets would be standard output and error, and be written to.
+fn closed_standard_streams_become_the_null_device() -> Outcome {
+    let (mut j, mut k) = pair(Version::SUPPORTED)?;
+    let script = r#"exec "$0" "$@" <&- >&- 2>&-"#;
+    let closing = Program::new("/bin/sh")
+        .argument("-c")
+        .argument(script)
+        .argument(env!("CARGO_BIN_EXE_joold"));
+    let network = Network::Ipv6;
+    j.start_and_wait(&closing, &configuration(network, Side::J))?;
+    k.start_and_wait(&program(), &configuration(network, Side::K))?;
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)?;
+    let id = daemon(&mut j)?.id();
+    for stream in 0..3 {
+        let target = fs::read_link(format!("/proc/{id}/fd/{stream}"))?;
+        assert_eq!(target.to_str(), Some("/dev/null"), "{stream}");
+    }
+    Ok(())
+}
