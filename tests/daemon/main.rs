@@ -9,6 +9,7 @@
 mod harness;
 mod kernel;
 mod losses;
+mod memory;
 mod network;
 mod process;
 mod sessions;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         kernel::tests(),
         network::tests(),
         losses::tests(),
+        memory::tests(),
         statistics::tests(),
         process::tests(),
         harness::tests(),

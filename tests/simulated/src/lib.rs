@@ -8,6 +8,7 @@
 //! - [`server`] runs the model on a socket of `NETLINK_USERSOCK`, where the real kernel's netlink
 //!   code carries the messages: buffers fill, and groups multicast, as they do in earnest.
 //! - [`shim`] is the preloaded library that leads an unchanged daemon there.
+//! - [`allocations`] counts what a daemon takes from the heap.
 //! - [`sandbox`], [`namespace`], [`daemon`] and [`node`] build routers: a namespace, a kernel and
 //!   a daemon each, as root or in a user namespace. [`tap`] looks at the wire between them.
 //!
@@ -22,6 +23,7 @@
 //!   another group number for the next load, so a daemon is as deaf as in earnest.
 //! - IPv6 pools other than `64:ff9b::/96`, pool4, and static masks are not modelled.
 
+pub mod allocations;
 pub mod controller;
 pub mod daemon;
 pub mod entry;
