@@ -12,6 +12,7 @@ mod losses;
 mod memory;
 mod network;
 mod process;
+mod refreshes;
 mod sessions;
 mod stage;
 mod statistics;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         sessions::tests(),
         kernel::tests(),
         network::tests(),
+        refreshes::tests(),
         losses::tests(),
         memory::tests(),
         statistics::tests(),

@@ -21,7 +21,12 @@ pub fn tests() -> Vec<Trial> {
     tests
 }
 
-fn ask_for_statistics(node: &Node, from: &str, to: &str) -> Result<BTreeMap<String, u64>, Failed> {
+/// The reply of the node's stats server, by name.
+pub fn ask_for_statistics(
+    node: &Node,
+    from: &str,
+    to: &str,
+) -> Result<BTreeMap<String, u64>, Failed> {
     let socket = node.udp(from)?;
     let mut buffer = [0; 1500];
     socket.send_to(b"\n", format!("{to}:{STATISTICS}"))?;
