@@ -48,7 +48,7 @@ Keys of MODSOCKET:
   \"refresh window\"     Milliseconds in which the other routers are told once
                        that a session goes on; 0: with each packet
                        (default: 1000)
-  \"refresh sessions\"   For how many sessions at once that is done; 64 bytes
+  \"refresh sessions\"   For how many sessions at once that is done; 80 bytes
                        of memory each (default: 4096)
 
 Signals:

@@ -6,15 +6,17 @@
 //! - [`wire`]: views of what the kernel and the peers say. Bytes in, fields out.
 //! - [`engine`]: decides what becomes of each message. No sockets, no clock.
 //! - [`modsocket`], [`netsocket`], [`statsocket`]: the kernel, the peers, whoever asks for
-//!   counters. They only move bytes. [`sys`] has the system calls that no crate offers.
+//!   counters. They only move bytes. [`outbox`] is where they are on their way out. [`sys`] has
+//!   the system calls that no crate offers.
 //! - [`reactor`]: the one loop that joins them.
 //! - [`config`] and [`cli`] say what to do, [`control`], [`family`] and [`interfaces`] ask the
 //!   kernel what there is, [`logging`] and [`report`] tell the operator.
 //!
-//! A session's way out: [`modsocket`] receives a batch into its buffer, [`engine`] finds the
-//! sessions in it, [`netsocket`] sends them from there, and the engine's acknowledgement goes to
-//! the kernel. Its way in: [`netsocket`] receives a datagram behind some headroom, the engine
-//! completes the headers there, and [`modsocket`] sends the whole.
+//! A session's way out: [`modsocket`] receives a batch into the [`outbox`], [`engine`] finds the
+//! sessions in it and takes out mere refreshes that can wait, the engine's acknowledgements go to
+//! the kernel, and [`netsocket`] sends all that came so, from where it stands. Its way in:
+//! [`netsocket`] receives datagrams behind some headroom, the engine completes the headers there,
+//! and [`modsocket`] sends all of them at once.
 
 pub mod cli;
 pub mod config;
