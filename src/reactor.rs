@@ -139,10 +139,9 @@ impl Reactor {
                 self.serve(key, now);
             }
             self.send(now);
-            while let Some(event) = self.engine.next_event() {
-                report::log(&event);
-            }
+            self.tell();
         }
+        self.finish();
         log::info!(
             "stopping on {}: {}",
             self.stopped_by.unwrap_or_default(),
@@ -250,17 +249,55 @@ impl Reactor {
 
     /// Puts updates that were held until now into the outbox.
     fn collect_due(&mut self, now: Instant) {
-        while !self.blocked && self.engine.due().is_some_and(|due| due <= now) {
+        if self.engine.due().is_some_and(|due| due <= now) {
+            self.collect(now, Engine::write_due);
+        }
+    }
+
+    /// Puts all that `write` has into the outbox, unless the network has no room.
+    fn collect(
+        &mut self,
+        now: Instant,
+        write: fn(&mut Engine, Instant, &mut [u8], usize) -> usize,
+    ) {
+        while !self.blocked {
             let payload = self.outbox.payload();
             let Some(room) = self.outbox.room() else {
                 self.send(now);
                 continue;
             };
-            let length = self.engine.write_due(now, room, payload);
+            let length = write(&mut self.engine, now, room, payload);
+            if length == 0 {
+                return;
+            }
             self.outbox.keep(&Piece {
                 range: 0..length,
                 joinable: true,
             });
+        }
+    }
+
+    /// Sends what is held or waits, as far as the network has room for it now.
+    fn finish(&mut self) {
+        let now = Instant::now();
+        self.blocked = false;
+        self.collect(now, Engine::write_held);
+        self.send(now);
+        while !self.outbox.is_empty() {
+            self.give_up_one(now, &io::ErrorKind::WouldBlock.into());
+        }
+        let held = self.engine.counters().held;
+        if held > 0 {
+            let detail = || format!("{held} sessions' last updates");
+            self.engine.lose_several(now, Reason::NotSent, held, detail);
+        }
+        self.tell();
+    }
+
+    /// Logs what happened.
+    fn tell(&mut self) {
+        while let Some(event) = self.engine.next_event() {
+            report::log(&event);
         }
     }
 

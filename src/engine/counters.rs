@@ -104,7 +104,7 @@ impl fmt::Display for Counters {
             "batches from the kernel: {}; datagrams to the network: {}; from the network: {}",
             self.kernel_sent, self.net_sent, self.net_received
         )?;
-        if self.merged != 0 {
+        if (self.merged, self.held) != (0, 0) {
             write!(
                 f,
                 "; updates merged into later ones: {}; held: {}",

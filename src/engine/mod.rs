@@ -26,6 +26,7 @@ use crate::sys::KERNEL;
 use crate::wire::jool::{Command, InstanceName, Message, Translator, Version, root};
 use crate::wire::request::{Add, Address, Repeated};
 use crate::wire::session::Format;
+use crate::wire::update::Update;
 use crate::wire::{Malformed, netlink};
 use journal::Journal;
 use pace::Pace;
@@ -201,6 +202,21 @@ impl Engine {
     /// Writes updates that were held until now to the start of `room`, and returns their length: 0
     /// when none is due any more. As many as fit into `payload` bytes, and one at least.
     pub fn write_due(&mut self, now: Instant, room: &mut [u8], payload: usize) -> usize {
+        self.write(now, room, payload, Refreshes::next_due)
+    }
+
+    /// As [`Engine::write_due`], of updates that are held, due or not: there will be no later.
+    pub fn write_held(&mut self, now: Instant, room: &mut [u8], payload: usize) -> usize {
+        self.write(now, room, payload, Refreshes::next_held)
+    }
+
+    fn write(
+        &mut self,
+        now: Instant,
+        room: &mut [u8],
+        payload: usize,
+        next: fn(&mut Refreshes, u64) -> Option<Update>,
+    ) -> usize {
         let (time, format) = (self.time(now), self.format());
         let Some(refreshes) = &mut self.refreshes else {
             return 0;
@@ -209,7 +225,7 @@ impl Engine {
         let places = (payload / size).max(1);
         let mut written = 0;
         for place in room.chunks_exact_mut(size).take(places) {
-            let Some(update) = refreshes.next_due(time) else {
+            let Some(update) = next(refreshes, time) else {
                 break;
             };
             update.write(format, place);

@@ -12,6 +12,7 @@ pub fn tests() -> Vec<Trial> {
     let mut tests = Vec::from(tests! {
         without_a_window_every_update_passes
         a_new_session_does_not_wait_for_those_that_are_held
+        what_is_held_is_sent_at_the_end
     });
     for (name, version) in [("flat", Version::SUPPORTED), ("nested", OLD)] {
         let test = move || refreshes_are_merged_and_the_last_one_arrives(version);
@@ -98,5 +99,20 @@ fn a_new_session_does_not_wait_for_those_that_are_held() -> Outcome {
     }
     let told = lifetimes(&k).filter(|&left| left > 400_000).count();
     assert_eq!(told, 20, "the others are still held");
+    Ok(())
+}
+
+fn what_is_held_is_sent_at_the_end() -> Outcome {
+    let (mut j, k) = merging(10_000, Version::SUPPORTED)?;
+    refresh(&j, 300_000);
+    wait_for_sessions(&k, 36)?;
+    refresh(&j, 600_000);
+    wait::for_value("batches received", 2 * 36 * 40, || {
+        passed(&j).map_or(0, |(from_kernel, _)| from_kernel)
+    })?;
+    assert_eq!(daemon(&mut j)?.stop()?.code(), Some(0));
+    wait::for_value("sessions at K with the last lifetime", 36, || {
+        lifetimes(&k).filter(|&left| left > 400_000).count()
+    })?;
     Ok(())
 }

@@ -227,6 +227,17 @@ impl Refreshes {
     /// Takes one of the updates that are due, to tell the peers now.
     pub fn next_due(&mut self, now: u64) -> Option<Update> {
         let due = self.deadline().filter(|&due| due <= now)?;
+        Some(self.take(now, due))
+    }
+
+    /// Takes one of the held updates, due or not, to tell the peers now.
+    pub fn next_held(&mut self, now: u64) -> Option<Update> {
+        let due = self.deadline()?;
+        Some(self.take(now, due))
+    }
+
+    /// Takes an update out of the list that is due at `due`, which has one.
+    fn take(&mut self, now: u64, due: u64) -> Update {
         self.swept = due >> self.shift;
         let list = (self.swept % MOMENTS as u64) as usize;
         let at = self.lists[list].first as usize;
@@ -240,7 +251,7 @@ impl Refreshes {
         };
         self.release(at);
         self.tell(now, at, &update);
-        Some(update)
+        update
     }
 
     /// Forgets all sessions; returns how many of them held something.

@@ -56,6 +56,19 @@ fn due(refreshes: &mut Refreshes, now: u64) -> Vec<Update> {
 }
 
 #[test]
+fn what_is_held_can_be_taken_before_its_window_ends() {
+    let mut refreshes = refreshes(4);
+    for number in 0..4 {
+        refreshes.offer(u64::from(number), &refresh(number, UDP));
+        assert_eq!(refreshes.offer(100, &refresh(number, UDP)), Verdict::Hold);
+    }
+    let taken: Vec<_> = std::iter::from_fn(|| refreshes.next_held(110)).collect();
+    let expected: Vec<_> = (0..4).map(|number| refresh(number, UDP - 10)).collect();
+    assert_eq!(taken, expected);
+    assert_eq!((refreshes.held(), refreshes.deadline()), (0, None));
+}
+
+#[test]
 fn the_first_update_of_a_session_passes_at_once() {
     let mut refreshes = refreshes(4);
     for number in 0..10 {
