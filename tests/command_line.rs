@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -297,11 +299,11 @@ fn a_file_that_cannot_be_read_exits_with_78() {
 
 #[test]
 fn a_reader_that_has_enough_is_no_error() {
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = UnixStream::pair().unwrap();
     drop(reader);
     let status = Command::new(env!("CARGO_BIN_EXE_joold"))
         .arg("--help")
-        .stdout(writer)
+        .stdout(OwnedFd::from(writer))
         .status()
         .unwrap();
     assert!(status.success(), "{status}");
