@@ -10,7 +10,7 @@ addresses, so that a takeover leaves the hosts' neighbour caches right.
 
 import contextlib
 
-from .system import CommandFailed, command, inside, ip, sysctl
+from .system import CommandFailed, command, inside, ip, sysctl, wait_for
 
 NAMESPACES = ("sw", "j", "k", "h6", "h4")
 POOL6 = "64:ff9b::/96"
@@ -121,6 +121,9 @@ class Network:
             ip(_ROUTER.format(number=number, sync6=SYNC6[name], sync4=SYNC4[name], many=MANY_HOSTS4,
                               host4=HOST4), name)
         self.activate("j")
+        # The kernel takes up to a second to notice a new link, and drops what is sent over it meanwhile.
+        for name in NAMESPACES:
+            wait_for(f"the links of {name} to be up", lambda name=name: links_down(name), lambda seen: not seen)
 
     @staticmethod
     def _delete():
@@ -143,6 +146,12 @@ class Network:
         """What the others see when a router loses its power: every link is down, nothing is said."""
         ip(f"link set six-{name} down\nlink set four-{name} down\n", "sw")
         ip("link set sync down\n", name)
+
+
+def links_down(namespace):
+    """Those that are not up yet. One that carries nothing, such as lo, is of no known state."""
+    lines = [line.split() for line in command("ip", "-brief", "link", namespace=namespace).splitlines()]
+    return [name for name, state, *_ in lines if name != "lo" and state not in ("UP", "UNKNOWN")]
 
 
 def socket_in(namespace, make):
