@@ -4,6 +4,8 @@ import collections
 import contextlib
 import json
 import os
+import re
+import signal
 import socket
 import struct
 import subprocess
@@ -17,6 +19,10 @@ UPSTREAM = "/usr/bin/joold"
 GROUP = {"ipv6": "ff08::db8:64:64", "ipv4": "233.252.0.64"}
 GROUP_PORT = 6464
 STATS_PORT = 45678
+
+# What SIGUSR1 asks for; of what is 0 it says nothing.
+ALL_COUNTERS = re.compile(r"batches from the kernel: .*\n?")
+MERGED = re.compile(r"updates merged into later ones: (\d+)")
 
 
 class SystemLog:
@@ -126,6 +132,22 @@ class Daemon:
             asker.settimeout(5)
             asker.sendto(b"\n", (address, self.stats_port))
             return asker.recv(65536).decode()
+
+    def counters(self):
+        """The same as {name: number}."""
+        lines = self.statistics("::1").splitlines()
+        return {name: int(value) for name, value in (line.split(",") for line in lines)}
+
+    def merged(self):
+        """How many updates our daemon says that it did not send, since a later one of the same session came."""
+        if self.kind != "ours":
+            return 0
+        told = len(ALL_COUNTERS.findall(self.log()))
+        self.process.send_signal(signal.SIGUSR1)
+        lines = wait_for(f"{self} to log its counters", lambda: ALL_COUNTERS.findall(self.log()),
+                         lambda seen: len(seen) > told)
+        said = MERGED.search(lines[-1])
+        return int(said[1]) if said else 0
 
     def __str__(self):
         return f"{self.kind}'s daemon in {self.namespace}" if self.kind != "ours" else f"our daemon in {self.namespace}"

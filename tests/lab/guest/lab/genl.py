@@ -37,6 +37,7 @@ MAGIC = b"jool"
 VERSION = (4, 1, 13, 0)
 NAT64 = 2
 HEADERS = 16 + 4 + 28
+SESSION_BYTES = 40
 
 
 def attribute(kind, payload, nested=False):

@@ -20,8 +20,9 @@ def run(stage):
     stage.check_equal("our daemon stops with status 0", 0, at_j.stop())
 
     prefix = re.escape(f"<{DAEMON_NOTICE}>joold[{at_j.process.pid}]: ")
-    for what, pattern in (("its start and its configuration", "joold .* starts: instance default, multicast address"),
+    for what, pattern in (("its start and its configuration", "joold .* starts: instance default, .*multicast address"),
                           ("the module's version", r".*its module is Jool 4\.1\.13"),
-                          ("its stop and its counters", "stopping on SIGTERM: batches from the kernel: 1; datagrams to the network: 1; ")):
+                          ("its stop and its counters", r"stopping on SIGTERM: batches from the kernel: 1 \(40 bytes\); "
+                           r"datagrams to the network: 1 \(40 bytes\); ")):
         log = poll(at_j.log, lambda seen: re.search(prefix + pattern, seen))
         stage.check(f"syslog has {what}", re.search(prefix + pattern, log), prefix + pattern, log)
