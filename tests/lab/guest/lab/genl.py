@@ -97,8 +97,8 @@ class Link:
     def join(self):
         self.socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, self.group)
 
-    def send(self, kind, payload, flags=NLM_F_REQUEST):
-        """Sends one message, and returns it."""
+    def send(self, kind, payload, flags=NLM_F_REQUEST, times=1):
+        """Sends one message, and returns it. So many `times`: in one send(), one behind the other."""
         self.sequence += 1
         message = struct.pack("=IHHII", 16 + len(payload), kind, flags, self.sequence, 0) + payload
         # Jool looks for the instance in the sender's namespace, whatever the socket's is.
@@ -106,7 +106,7 @@ class Link:
             if self.unprivileged:
                 os.seteuid(65534)
             try:
-                self.socket.send(message)
+                self.socket.send(message * times)
             finally:
                 if self.unprivileged:
                     os.seteuid(0)
@@ -124,6 +124,7 @@ class Link:
         self.send(kind, payload)
         return self.receive()
 
-    def jool(self, command, payload=b"", flags=NLM_F_REQUEST, **header):
+    def jool(self, command, payload=b"", flags=NLM_F_REQUEST, times=1, **header):
         """Sends a command to the module, and returns the message sent."""
-        return self.send(self.family, struct.pack("=BBH", command, 1, 0) + jool_header(**header) + payload, flags)
+        return self.send(self.family, struct.pack("=BBH", command, 1, 0) + jool_header(**header) + payload, flags,
+                         times)

@@ -1,11 +1,9 @@
 """our daemon sleeps while nothing happens: one thread, and no system call but an epoll_wait now and then"""
 
 import os
-import signal
-import subprocess
 import time
 
-from lab.system import wait_for
+from lab.calls import calls_during
 
 DAEMONS = "ours"
 
@@ -38,33 +36,3 @@ def run(stage):
 def make_a_session(stage):
     stage.hosts.udp(1)
     stage.check_same_tables(stage.j, stage.k, "made under strace appear at K", ["udp"])
-
-
-def calls_during(process, action):
-    """{system call: how often} while `action` runs."""
-    output = "/tmp/idle.strace"
-    tracer = subprocess.Popen(["strace", "-f", "-c", "-o", output, "-p", str(process)],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for("strace to attach", lambda: tracer_of(process), lambda seen: seen == tracer.pid)
-    try:
-        action()
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait(20)
-    with open(output) as file:
-        return parse(file.read())
-
-
-def tracer_of(process):
-    with open(f"/proc/{process}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("TracerPid:"))
-
-
-def parse(table):
-    """Columns of strace -c: % time, seconds, usecs/call, calls, perhaps errors, name."""
-    calls = {}
-    for line in table.splitlines():
-        fields = line.split()
-        if len(fields) >= 5 and fields[-1] not in ("total", "syscall") and fields[3].isdecimal():
-            calls[fields[-1]] = int(fields[3])
-    return calls
