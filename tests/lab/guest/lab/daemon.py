@@ -20,9 +20,10 @@ GROUP = {"ipv6": "ff08::db8:64:64", "ipv4": "233.252.0.64"}
 GROUP_PORT = 6464
 STATS_PORT = 45678
 
-# What SIGUSR1 asks for; of what is 0 it says nothing.
+# What SIGUSR1 asks for, and how it names some of its counters; of what is 0 it says nothing.
 ALL_COUNTERS = re.compile(r"batches from the kernel: .*\n?")
-MERGED = re.compile(r"updates merged into later ones: (\d+)")
+MERGED = "updates merged into later ones"
+OVERRUN = "datagrams from the network lost: receive buffer full"
 
 
 class SystemLog:
@@ -58,9 +59,9 @@ def manuals_netsocket(family, namespace):
 
 class Daemon:
     def __init__(self, kind, namespace, netsocket, syslog, instance="default", stats_port=STATS_PORT,
-                 wrapper=(), options=("--stderr",)):
-        """`kind` is "ours" or "upstream"; `wrapper` is a command that runs the daemon (strace, say), and
-        `options` are of ours: upstream's has none."""
+                 wrapper=(), options=("--stderr",), modsocket=None):
+        """`kind` is "ours" or "upstream"; `wrapper` is a command that runs the daemon (strace, say), `options`
+        are of ours, for upstream's has none, and `modsocket` is what the module file has besides the instance."""
         self.kind = kind
         self.namespace = namespace
         self.instance = instance
@@ -68,8 +69,8 @@ class Daemon:
         self._syslog = syslog
         self._base = f"/tmp/{namespace}-{instance}-{stats_port}"
         program = [OURS, *options] if kind == "ours" else [UPSTREAM]
-        arguments = [self._file("netsocket.json", netsocket), self._file("modsocket.json", {"instance": instance}),
-                     str(stats_port)]
+        arguments = [self._file("netsocket.json", netsocket),
+                     self._file("modsocket.json", {"instance": instance, **(modsocket or {})}), str(stats_port)]
         with inside(namespace), open(self._base + ".log", "w") as output:
             self.process = subprocess.Popen([*wrapper, *program, *arguments], stdin=subprocess.DEVNULL,
                                             stdout=output, stderr=subprocess.STDOUT, cwd="/tmp")
@@ -138,15 +139,15 @@ class Daemon:
         lines = self.statistics("::1").splitlines()
         return {name: int(value) for name, value in (line.split(",") for line in lines)}
 
-    def merged(self):
-        """How many updates our daemon says that it did not send, since a later one of the same session came."""
+    def counted(self, what):
+        """How much of it our daemon says that it has counted. Upstream's has no such counters."""
         if self.kind != "ours":
             return 0
         told = len(ALL_COUNTERS.findall(self.log()))
         self.process.send_signal(signal.SIGUSR1)
         lines = wait_for(f"{self} to log its counters", lambda: ALL_COUNTERS.findall(self.log()),
                          lambda seen: len(seen) > told)
-        said = MERGED.search(lines[-1])
+        said = re.search(re.escape(what) + r": (\d+)", lines[-1])
         return int(said[1]) if said else 0
 
     def __str__(self):

@@ -21,10 +21,12 @@ class Stage:
 
     _syslog = None
 
-    def __init__(self, report, scenario, pair=("ours", "ours"), family=None):
+    def __init__(self, report, scenario, pair=("ours", "ours"), family=None, title=None):
+        """`title` stands for the daemons in the report where their names do not tell this run from another."""
         self.report = report
         self.scenario = scenario
         self.pair = pair
+        self.title = title or "/".join(pair)
         self.family = family
         self.network = Network()
         self.j = Instance("j")
@@ -37,7 +39,7 @@ class Stage:
 
     @property
     def column(self):
-        return "/".join(self.pair) + (f" {self.family}" if self.family else "")
+        return self.title + (f" {self.family}" if self.family else "")
 
     def __enter__(self):
         try:
@@ -88,9 +90,14 @@ class Stage:
         daemon.wait_until_ready(netsocket["multicast address"])
         return daemon
 
-    def start_pair(self):
-        """The daemons of this run's pair, at J and at K."""
-        return self.start(self.pair[0], "j"), self.start(self.pair[1], "k")
+    def start_pair(self, netsocket=None, modsocket=None):
+        """The daemons of this run's pair, at J and at K. The files of ours have these keys besides the manual's."""
+        def start(kind, namespace):
+            if kind != "ours":
+                return self.start(kind, namespace)
+            return self.start(kind, namespace, manuals_netsocket(self.family, namespace) | (netsocket or {}),
+                              modsocket=modsocket)
+        return start(self.pair[0], "j"), start(self.pair[1], "k")
 
     def check_same_tables(self, made_by, at, what, protocols=PROTOCOLS):
         """Waits until `at` has every session of `made_by`, and checks each of them, entry by entry."""

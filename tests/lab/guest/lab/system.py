@@ -68,3 +68,17 @@ def wait_for(what, probe, satisfied=bool, patience=PATIENCE_SECONDS, pause=0.05)
     if not satisfied(seen):
         raise Waited(f"waited {patience} s for {what}; last seen: {seen!r}")
     return seen
+
+
+def wait_until_quiet(what, probe, seconds, patience=300):
+    """Waits until `probe` has given the same result for so many seconds; returns it."""
+    last, since = probe(), time.monotonic()
+    deadline = since + patience
+    while time.monotonic() < since + seconds:
+        time.sleep(seconds / 8)
+        seen = probe()
+        if seen != last:
+            last, since = seen, time.monotonic()
+        if since > deadline:
+            raise Waited(f"waited {patience} s until {what}; last seen: {last!r}")
+    return last

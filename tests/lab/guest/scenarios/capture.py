@@ -1,4 +1,4 @@
-"""prints in hex what the kernel module says on netlink: a tool, not a check; not part of "all" """
+"""prints in hex what the kernel module says on netlink: a tool, not a check; only on request"""
 
 import struct
 
