@@ -19,7 +19,7 @@ const LONGEST: usize = Message::HEADER + 8 * 1024;
 const LONGEST_RUN: usize = 65_000;
 
 /// The most pieces at once. More would save no system call worth the wait of the first.
-pub const MOST: usize = 16;
+pub const MOST: usize = 32;
 
 /// Enough for [`MOST`] batches of 1,500 bytes.
 const SIZE: usize = MOST * 1536 + LONGEST;

@@ -5,7 +5,7 @@
 //! not send later. So while all come that were asked for, more are asked for.
 
 /// The most batches to ask for at once; they wait in the netlink socket together.
-pub const MOST: usize = 16;
+pub const MOST: usize = 32;
 
 /// What was asked for, and what came of it.
 #[derive(Clone, Copy, Debug)]
@@ -89,8 +89,8 @@ mod tests {
     #[test]
     fn a_burst_is_asked_for_in_growing_portions() {
         assert_eq!(
-            asks(&[1, 1, 2, 4, 8, 16, 16]),
-            [1, 2, 4, 8, MOST, MOST, MOST]
+            asks(&[1, 1, 2, 4, 8, 16, 32, 32]),
+            [1, 2, 4, 8, 16, MOST, MOST, MOST]
         );
     }
 

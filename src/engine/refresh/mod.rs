@@ -119,7 +119,9 @@ impl Refreshes {
             entries: Vec::with_capacity(sessions),
             destinations: Vec::with_capacity(sessions),
             sessions,
-            chains: vec![NONE; 2 * sessions.next_power_of_two()].into_boxed_slice(),
+            // Four times as many as sessions, so that few have more than one: following a chain
+            // costs more than all else here.
+            chains: vec![NONE; 4 * sessions.next_power_of_two()].into_boxed_slice(),
             lists: [EMPTY; MOMENTS + 1],
             occupied: 0,
             swept: 0,
@@ -312,16 +314,19 @@ impl Refreshes {
         self.release(at);
         let entry = self.entries[at];
         let chain = self.chain_of(&entry.body);
-        let mut next = self.chains[chain];
-        if next == at as u32 {
-            self.chains[chain] = entry.chain;
+        let first = &mut self.chains[chain];
+        if *first == at as u32 {
+            *first = entry.chain;
+            return at;
         }
+        let mut next = *first;
         while next != NONE {
             let link = &mut self.entries[next as usize].chain;
-            next = *link;
-            if next == at as u32 {
+            if *link == at as u32 {
                 *link = entry.chain;
+                break;
             }
+            next = *link;
         }
         at
     }
