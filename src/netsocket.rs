@@ -129,8 +129,17 @@ impl NetSocket {
         } else {
             received.checked_sub(1).and_then(|n| self.inbox.dropped(n))
         };
-        let dropped = dropped.unwrap_or(self.dropped);
+        dropped.map_or(0, |dropped| self.newly(dropped))
+    }
+
+    /// How many of `dropped` are news. A datagram tells the number of the time when it came, which
+    /// the socket itself may have surpassed already.
+    fn newly(&mut self, dropped: u32) -> u32 {
         let lost = dropped.wrapping_sub(self.dropped);
+        // The number wraps: the half ahead is later, the other half earlier.
+        if lost > u32::MAX / 2 {
+            return 0;
+        }
         self.dropped = dropped;
         lost
     }
@@ -145,7 +154,7 @@ impl NetSocket {
             return self.send_runs(outbox, false);
         }
         match self.send_runs(outbox, true) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+            Err(error) if cannot_be_cut(&error) => {
                 let sent = self.send_runs(outbox, false)?;
                 self.segmentation = false;
                 log::info!(
@@ -172,6 +181,21 @@ impl NetSocket {
         let runs = outbox.runs(joined).take(sent);
         Ok(runs.map(|run| run.datagrams).sum())
     }
+}
+
+/// Whether the kernel says that it cannot cut datagrams out of one stretch (udp(7)), be it for good
+/// or because the interface's MTU has shrunk.
+fn cannot_be_cut(error: &io::Error) -> bool {
+    let errors = [
+        libc::EIO,
+        libc::EINVAL,
+        libc::EMSGSIZE,
+        libc::ENOPROTOOPT,
+        libc::EOPNOTSUPP,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|error| errors.contains(&error))
 }
 
 /// How many bytes of sessions one packet carries to the group.

@@ -24,10 +24,17 @@ use crate::statsocket::StatSocket;
 /// How many batches the kernel may bring before the others get their turn.
 const KERNEL_BUDGET: usize = 32;
 
+/// How many messages of any kind the kernel may bring before the others get their turn: its errors
+/// share the socket with its batches, and all datagrams of a turn may end in one.
+const KERNEL_MESSAGES: usize = KERNEL_BUDGET + 2 * NETWORK_BUDGET * SLOTS;
+
 /// How many times all slots may be filled by the network before the others get their turn. That
 /// is more than the kernel's budget: what the kernel has can wait in its queue, what the network
 /// has is lost if it waits for too long.
-const NETWORK_BUDGET: usize = 8;
+const NETWORK_BUDGET: usize = 4;
+
+/// After how many errors in a turn a source is left alone until it has something new.
+const PATIENCE: usize = 4;
 
 /// How many stats requests are answered before the others get their turn.
 const STATS_BUDGET: usize = 32;
@@ -57,6 +64,21 @@ enum Served {
     Remaining,
 }
 
+/// What came from the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// A batch.
+    Batch,
+    /// Something that is for the engine alone.
+    Other,
+    /// The socket failed.
+    Trouble,
+    /// Nothing is left.
+    Nothing,
+    /// The network has no room, so that nothing was received.
+    NoRoom,
+}
+
 /// The sockets, the engine, and the loop around them.
 pub struct Reactor {
     poll: Poll,
@@ -70,6 +92,8 @@ pub struct Reactor {
     /// Whether the outbox waits for room in the network. Until then nothing is received from the
     /// kernel, nor acknowledged: its queue is the buffer.
     blocked: bool,
+    /// Whether the network was reported to have room since it had none.
+    writable: bool,
     stopped_by: Option<&'static str>,
 }
 
@@ -96,6 +120,7 @@ impl Reactor {
             signals: Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(failed)?,
             outbox,
             blocked: false,
+            writable: false,
             stopped_by: None,
         };
         reactor.register().map_err(failed)?;
@@ -166,6 +191,7 @@ impl Reactor {
         for event in events.iter() {
             if let Some(polled) = self.sources.get_mut(event.token().0) {
                 polled.ready = true;
+                self.writable |= polled.source == Source::Network && event.is_writable();
             }
         }
         Ok(())
@@ -197,54 +223,89 @@ impl Reactor {
     /// Receives and acknowledges what the kernel has, and sends it all together. The kernel's
     /// next batch, if there is one, is in the socket when the acknowledgement returns.
     fn serve_kernel(&mut self, now: Instant) -> Served {
-        for _ in 0..KERNEL_BUDGET {
-            if self.outbox.room().is_none() {
-                self.send(now);
-            }
-            let Some(room) = self.outbox.room().filter(|_| !self.blocked) else {
-                return Served::Dry;
-            };
-            match self.modsocket.receive(room) {
-                Ok(receipt) if receipt.truncated => {
-                    let detail = || format!("more than {} bytes", receipt.length);
-                    self.engine
-                        .lose_batches(now, Reason::TruncatedMessage, 1, detail);
+        let (mut batches, mut failures) = (0, 0);
+        for _ in 0..KERNEL_MESSAGES {
+            match self.receive_from_kernel(now) {
+                Heard::Batch => batches += 1,
+                Heard::Other => (),
+                Heard::Trouble => failures += 1,
+                Heard::NoRoom => return Served::Dry,
+                Heard::Nothing if self.engine.owes_acknowledgement() => {
+                    self.count_overrun(now);
+                    failures += usize::from(!self.acknowledge(now));
                 }
-                Ok(receipt) => {
-                    let message = &mut room[..receipt.length];
-                    let verdict = self.engine.on_kernel(now, receipt.port, message);
-                    if let FromKernel::Forward(piece) = verdict {
-                        self.outbox.keep(&piece);
-                    }
-                }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    self.receive_failed(now, &error);
-                }
-                Err(_) if self.engine.owes_acknowledgement() => self.acknowledge(now),
-                Err(_) => {
+                Heard::Nothing => {
                     self.engine.rest();
                     self.send(now);
                     return Served::Dry;
                 }
             }
             if self.engine.is_fulfilled() {
-                self.acknowledge(now);
+                failures += usize::from(!self.acknowledge(now));
+            }
+            if failures >= PATIENCE {
+                self.send(now);
+                return Served::Dry;
+            }
+            if batches >= KERNEL_BUDGET {
+                break;
             }
         }
         self.send(now);
         Served::Remaining
     }
 
-    fn receive_failed(&mut self, now: Instant, error: &io::Error) {
-        if error.raw_os_error() != Some(libc::ENOBUFS) {
-            self.engine.failed(now, Reason::KernelReceive, error);
-            return;
+    /// Receives one message into the outbox, which is sent first if it is full.
+    fn receive_from_kernel(&mut self, now: Instant) -> Heard {
+        if self.outbox.room().is_none() {
+            self.send(now);
         }
-        let lost = self.modsocket.lost().max(1).into();
-        let detail = || format!("{lost} of them");
-        self.engine
-            .lose_batches(now, Reason::KernelOverrun, lost, detail);
-        self.acknowledge(now);
+        let Some(room) = self.outbox.room().filter(|_| !self.blocked) else {
+            return Heard::NoRoom;
+        };
+        match self.modsocket.receive(room) {
+            Ok(receipt) if receipt.truncated => {
+                self.engine.truncated(now, receipt.length);
+                Heard::Batch
+            }
+            Ok(receipt) => {
+                let message = &mut room[..receipt.length];
+                match self.engine.on_kernel(now, receipt.port, message) {
+                    FromKernel::Forward(piece) => {
+                        self.outbox.keep(&piece);
+                        Heard::Batch
+                    }
+                    FromKernel::Ignore => Heard::Other,
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                self.engine.overrun();
+                let lost = self.modsocket.lost().max(1);
+                self.lose_from_kernel(now, lost);
+                Heard::Other
+            }
+            Err(error) => {
+                self.engine.failed(now, Reason::KernelReceive, &error);
+                Heard::Trouble
+            }
+        }
+    }
+
+    /// After an overrun: counts what was lost until the socket was empty again.
+    fn count_overrun(&mut self, now: Instant) {
+        if self.engine.is_overrun() {
+            let lost = self.modsocket.lost();
+            self.lose_from_kernel(now, lost);
+        }
+    }
+
+    fn lose_from_kernel(&mut self, now: Instant, lost: u32) {
+        if lost > 0 {
+            let detail = || format!("{lost} of them");
+            self.engine
+                .lose_several(now, Reason::KernelOverrun, lost.into(), detail);
+        }
     }
 
     /// Puts updates that were held until now into the outbox.
@@ -277,20 +338,26 @@ impl Reactor {
         }
     }
 
-    /// Sends what is held or waits, as far as the network has room for it now.
+    /// Sends what the kernel gave already, what is held and what waits, as far as the network has
+    /// room for it now.
     fn finish(&mut self) {
         let now = Instant::now();
         self.blocked = false;
+        // No more than what was asked for, and what the kernel had to say besides.
+        for _ in 0..KERNEL_MESSAGES {
+            if matches!(
+                self.receive_from_kernel(now),
+                Heard::Nothing | Heard::NoRoom
+            ) {
+                break;
+            }
+        }
         self.collect(now, Engine::write_held);
         self.send(now);
         while !self.outbox.is_empty() {
             self.give_up_one(now, &io::ErrorKind::WouldBlock.into());
         }
-        let held = self.engine.counters().held;
-        if held > 0 {
-            let detail = || format!("{held} sessions' last updates");
-            self.engine.lose_several(now, Reason::NotSent, held, detail);
-        }
+        self.engine.give_up_held(now);
         self.tell();
     }
 
@@ -327,7 +394,7 @@ impl Reactor {
         match self.watch_network(Interest::READABLE | Interest::WRITABLE) {
             Ok(()) => {
                 self.engine.waits();
-                self.blocked = true;
+                (self.blocked, self.writable) = (true, false);
             }
             Err(error) => self.give_up_one(now, &error),
         }
@@ -335,10 +402,10 @@ impl Reactor {
 
     /// The network may have room again: go on with what waits, and with the kernel's batches.
     fn resume(&mut self, now: Instant) {
-        if !self.blocked {
+        if !(self.blocked && self.writable) {
             return;
         }
-        self.blocked = false;
+        (self.blocked, self.writable) = (false, false);
         self.send(now);
         if self.blocked {
             return;
@@ -364,10 +431,19 @@ impl Reactor {
             .reregister(&mut self.netsocket.socket, Token(key), interest)
     }
 
-    fn acknowledge(&mut self, now: Instant) {
+    /// Releases the kernel's next batches; tells whether that went well. If not, they are still
+    /// owed.
+    fn acknowledge(&mut self, now: Instant) -> bool {
         match self.modsocket.send(self.engine.acknowledgements()) {
-            Ok(()) => self.engine.succeeded(Reason::AckNotSent),
-            Err(error) => self.engine.failed(now, Reason::AckNotSent, &error),
+            Ok(()) => {
+                self.engine.acknowledged();
+                self.engine.succeeded(Reason::AckNotSent);
+                true
+            }
+            Err(error) => {
+                self.engine.failed(now, Reason::AckNotSent, &error);
+                false
+            }
         }
     }
 
@@ -378,12 +454,17 @@ impl Reactor {
                 self.engine.prepare(slot);
             }
         }
+        let mut failures = 0;
         for _ in 0..NETWORK_BUDGET {
             let count = match self.netsocket.receive() {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) => {
                     self.engine.failed(now, Reason::NetworkReceive, &error);
+                    failures += 1;
+                    if failures >= PATIENCE {
+                        return Served::Dry;
+                    }
                     continue;
                 }
             };

@@ -125,8 +125,23 @@ impl Engine {
     }
 
     /// Requests that release the kernel's next batches, for one `send()`.
-    pub fn acknowledgements(&mut self) -> &[u8] {
-        self.acknowledgements.bytes(self.pace.ask())
+    pub fn acknowledgements(&self) -> &[u8] {
+        self.acknowledgements.bytes(self.pace.next())
+    }
+
+    /// They were sent.
+    pub fn acknowledged(&mut self) {
+        self.pace.asked();
+    }
+
+    /// Whether the netlink socket's buffer was full, and the socket has not been read empty since.
+    pub fn is_overrun(&self) -> bool {
+        self.pace.is_overrun()
+    }
+
+    /// The netlink socket's buffer was full: at least one batch was lost.
+    pub fn overrun(&mut self) {
+        self.pace.overrun();
     }
 
     /// Whether the kernel has more only if it is acknowledged.
@@ -194,8 +209,8 @@ impl Engine {
         let left = thin::thin(refreshes, time, &mut message[range.clone()], format);
         self.counters.follow(refreshes);
         Piece {
-            range: range.start..left.map_or(range.end, |left| range.start + left),
-            joinable: left.is_some(),
+            range: range.start..range.start + left.length,
+            joinable: left.understood,
         }
     }
 
@@ -233,6 +248,16 @@ impl Engine {
         }
         self.counters.follow(refreshes);
         written
+    }
+
+    /// What is held cannot be sent any more.
+    pub fn give_up_held(&mut self, now: Instant) {
+        let held = self.counters.held;
+        if held > 0 {
+            self.lose_several(now, Reason::HeldNotSent, held, || {
+                "the network has no room".to_owned()
+            });
+        }
     }
 
     /// When [`Engine::write_due`] has something to write.
@@ -417,17 +442,12 @@ impl Engine {
         self.lose(now, Reason::OversizedDatagram, || format!("from {source}"));
     }
 
-    /// Batches from the kernel were lost: `times` of them, for `reason`. The one that the kernel
-    /// wants acknowledged may be among them.
-    pub fn lose_batches(
-        &mut self,
-        now: Instant,
-        reason: Reason,
-        times: u64,
-        detail: impl FnOnce() -> String,
-    ) {
+    /// A message from the kernel was longer than there was room; it may have been a batch.
+    pub fn truncated(&mut self, now: Instant, length: usize) {
         self.pace.came();
-        self.lose_several(now, reason, times, detail);
+        self.lose(now, Reason::TruncatedMessage, || {
+            format!("more than {length} bytes")
+        });
     }
 
     /// A datagram of `length` bytes went out.

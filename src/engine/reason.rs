@@ -45,8 +45,9 @@ reasons! {
     /// The batch belongs to another instance of this namespace, which is not ours to forward.
     OtherInstance => "batch of another instance ignored", "";
     /// The kernel dropped messages because the netlink socket's buffer was full.
-    KernelOverrun => "batches from the kernel lost: netlink receive buffer full",
-        "run \"jool session advertise\" to make up for them, and give joold more CPU";
+    KernelOverrun => "messages from the kernel lost: netlink receive buffer full",
+        "raise \"netlink buffer\" in the module file or give joold more CPU, and run \"jool session advertise\" to \
+         make up for lost batches";
     /// The netlink socket failed to receive.
     KernelReceive => "cannot receive from the kernel", "";
     /// The kernel answered any request with EPERM.
@@ -88,6 +89,9 @@ reasons! {
          advertise\" on the other routers to make up for them";
     /// The multicast socket failed to receive.
     NetworkReceive => "cannot receive from the network", "";
+    /// Updates were held when the daemon was stopped, and could not be sent then.
+    HeldNotSent => "updates held at the end not sent",
+        "run \"jool session advertise\" to make up for them";
     /// Updates were held when a module took over that writes sessions in another format.
     OtherFormat => "updates held for an earlier module's sessions dropped", "";
     /// A stats request could not be received or answered.

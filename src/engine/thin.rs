@@ -4,37 +4,44 @@ use super::refresh::{Refreshes, Verdict};
 use crate::wire::session::Format;
 use crate::wire::update::Update;
 
-/// Holds back what [`Refreshes`] wants held, moves the rest together at the start of `contents`,
-/// and returns its length. Nothing, and `contents` is as it was, if not every byte of it is
-/// understood.
+/// What is left of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its bytes, from the start.
+    pub length: usize,
+    /// Whether each session in the batch was understood.
+    pub understood: bool,
+}
+
+/// Holds back what [`Refreshes`] wants held, and moves the rest together at the start of
+/// `contents`. What is not understood stays with the rest, and if not even the sessions' frames
+/// are, `contents` is as it was.
 ///
 /// `contents` is what a batch's container holds; all of it is the same format.
-pub fn thin(
-    refreshes: &mut Refreshes,
-    now: u64,
-    contents: &mut [u8],
-    format: Format,
-) -> Option<usize> {
+pub fn thin(refreshes: &mut Refreshes, now: u64, contents: &mut [u8], format: Format) -> Left {
     let size = format.size();
-    let all_understood = contents.len() % size == 0
+    let framed = contents.len() % size == 0
         && contents
             .chunks_exact(size)
-            .all(|attribute| Update::is_readable(attribute, format));
-    if !all_understood {
-        return None;
+            .all(|attribute| Update::is_framed(attribute, format));
+    let mut left = Left {
+        length: 0,
+        understood: framed,
+    };
+    if !framed {
+        left.length = contents.len();
+        return left;
     }
-    let mut kept = 0;
     for at in (0..contents.len()).step_by(size) {
         let attribute = at..at + size;
-        let Some(update) = Update::read(&contents[attribute.clone()], format) else {
-            continue;
-        };
-        if refreshes.offer(now, &update) == Verdict::Pass {
-            if kept != at {
-                contents.copy_within(attribute, kept);
+        let update = Update::read(&contents[attribute.clone()], format);
+        left.understood &= update.is_some();
+        if update.is_none_or(|update| refreshes.offer(now, &update) == Verdict::Pass) {
+            if left.length != at {
+                contents.copy_within(attribute, left.length);
             }
-            kept += size;
+            left.length += size;
         }
     }
-    Some(kept)
+    left
 }

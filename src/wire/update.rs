@@ -23,8 +23,6 @@ const IDENTITY: u64 = !0b11111;
 
 /// The protocol's place in the last word, and what of the 16 bits has no meaning.
 const PROTOCOL: u64 = 0b110_0000;
-const STATE: u64 = 0b1_1100;
-const TIMER: u64 = 0b11;
 const UNUSED: u64 = 0xff80;
 
 impl Body {
@@ -47,12 +45,10 @@ impl Body {
         })
     }
 
-    /// Whether the last word's fields have values that a module writes.
+    /// Whether the last word tells which session it is. State and timer may be any: a module takes
+    /// what its peers send, a TCP state 7 for instance, and hands it on.
     fn is_known(last: u64) -> bool {
-        last & UNUSED == 0
-            && last & PROTOCOL != PROTOCOL
-            && last & STATE != STATE
-            && last & TIMER != TIMER
+        last & UNUSED == 0 && last & PROTOCOL != PROTOCOL
     }
 
     fn to_flat(self, expiration: u32) -> [u8; flat::SIZE] {
@@ -126,33 +122,25 @@ impl Format {
 }
 
 impl Update {
-    /// Whether [`Update::read`] would read this; for the flat format in less time.
-    pub fn is_readable(attribute: &[u8], format: Format) -> bool {
-        match (format, attribute.split_at_checked(Attribute::HEADER)) {
-            (Format::Flat, Some((header, value))) if value.len() == flat::SIZE => {
-                Self::is_expected(header, format)
-                    && Body::is_known(u64::from_be_bytes(array(value, flat::SOURCE6_PORT)))
-            }
-            (Format::Flat, _) => false,
-            (Format::Nested, _) => Self::read(attribute, format).is_some(),
-        }
-    }
-
-    fn is_expected(header: &[u8], format: Format) -> bool {
+    /// Whether this is the attribute of a session in that format, as far as its header tells.
+    pub fn is_framed(attribute: &[u8], format: Format) -> bool {
+        let Some(header) = attribute.get(..Attribute::HEADER) else {
+            return false;
+        };
         let found = (
             u16::from_ne_bytes(array(header, Attribute::LENGTH)),
             u16::from_ne_bytes(array(header, Attribute::KIND)),
         );
-        found == (format.size() as u16, format.kind())
+        attribute.len() == format.size() && found == (format.size() as u16, format.kind())
     }
 
     /// Reads one attribute of [`Format::size`] bytes. Nothing unless it is to the letter what the
     /// module writes, so that [`Update::write`] makes the same bytes of it.
     pub fn read(attribute: &[u8], format: Format) -> Option<Self> {
-        let (header, value) = attribute.split_at_checked(Attribute::HEADER)?;
-        if !Self::is_expected(header, format) {
+        if !Self::is_framed(attribute, format) {
             return None;
         }
+        let value = attribute.get(Attribute::HEADER..)?;
         match format {
             Format::Flat => {
                 let (body, expiration) = Body::from_flat(value.try_into().ok()?)?;
@@ -255,9 +243,8 @@ mod tests {
             let mut bytes = attribute(&session, format);
             let at = at.index(bytes.len());
             bytes[at] = value;
-            let update = Update::read(&bytes, format);
-            prop_assert_eq!(Update::is_readable(&bytes, format), update.is_some());
-            if let Some(update) = update {
+            if let Some(update) = Update::read(&bytes, format) {
+                prop_assert!(Update::is_framed(&bytes, format));
                 let mut written = vec![0x55; format.size()];
                 update.write(format, &mut written);
                 prop_assert_eq!(written, bytes);
