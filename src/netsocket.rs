@@ -308,3 +308,60 @@ fn choose_interface(socket: &Socket, config: &NetsocketConfig) -> io::Result<()>
         (IpAddr::V6(_), _) => socket.set_multicast_if_v6(link.index),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket as Plain;
+
+    /// A socket that receives from `[::1]`, with room for few datagrams.
+    fn socket() -> NetSocket {
+        let socket = Plain::bind("[::1]:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        sys::set_receive_buffer(&socket, 131_072).unwrap();
+        sys::count_overruns(&socket).unwrap();
+        NetSocket {
+            destination: socket.local_addr().unwrap().into(),
+            socket: UdpSocket::from_std(socket),
+            payload: 1452,
+            receive_buffer: 0,
+            slots: vec![0; SLOTS * SLOT].into_boxed_slice(),
+            inbox: Inbox::new(SLOTS),
+            dropped: 0,
+            was_full: false,
+            sendings: Sendings::with_capacity(1, 1),
+            segmentation: true,
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_while_datagrams_are_handled_is_counted_once() {
+        const EACH_TIME: usize = 500;
+        let mut socket = socket();
+        let to = socket.socket.local_addr().unwrap();
+        let sender = Plain::bind("[::1]:0").unwrap();
+        let flood = |count| (0..count).for_each(|_| drop(sender.send_to(&[0; 1440], to)));
+        let (mut sent, mut received, mut lost) = (0, 0, 0);
+        // From the second time on, the datagrams tell of earlier losses.
+        for _ in 0..3 {
+            flood(SLOTS + 1);
+            for during in [0, EACH_TIME, 0] {
+                let count = socket.receive().unwrap_or(0);
+                flood(during);
+                lost += u64::from(socket.lost(count));
+                received += count;
+            }
+            loop {
+                let count = socket.receive().unwrap_or(0);
+                lost += u64::from(socket.lost(count));
+                received += count;
+                if count == 0 {
+                    break;
+                }
+            }
+            sent += SLOTS + 1 + EACH_TIME;
+        }
+        assert!(lost > 0);
+        assert_eq!(received as u64 + lost, sent as u64);
+    }
+}

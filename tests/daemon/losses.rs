@@ -1,9 +1,11 @@
 //! Buffers that are full.
 
-use jool_simulated::node::{INSTANCE, LINK, Network, Side, pair};
-use jool_simulated::{sample, wait};
+use jool_simulated::daemon::Daemon;
+use jool_simulated::node::{INSTANCE, LINK, Network, Node, Side, pair};
+use jool_simulated::{requests, sample, wait};
 use joold::wire::jool::Version;
-use libtest_mimic::Trial;
+use joold::wire::session::Session;
+use libtest_mimic::{Failed, Trial};
 
 use crate::stage::*;
 use crate::statistics::ask_for_statistics;
@@ -14,6 +16,9 @@ pub fn tests() -> Vec<Trial> {
         a_full_socket_buffer_is_reported_and_survived
         datagrams_lost_for_a_full_buffer_are_counted
         the_log_tells_how_large_the_buffers_are
+        after_an_overrun_nothing_more_is_lost_and_all_is_counted
+        a_stop_loses_nothing_that_the_kernel_gave
+        refusals_do_not_fill_the_buffer_of_the_batches
     })
 }
 
@@ -111,5 +116,93 @@ fn the_log_tells_how_large_the_buffers_are() -> Outcome {
     let j = daemon(&mut j)?;
     j.wait_for("the netlink buffer has 100000 bytes")?;
     j.wait_for("the receive buffer has 150000 bytes")?;
+    Ok(())
+}
+
+/// Puts so many sessions into J's table without telling its daemon.
+fn fill(j: &Node, count: u32) {
+    let enable = |on| {
+        j.kernel.with(INSTANCE, |jool| jool.globals.ss_enabled = on);
+    };
+    enable(false);
+    translate(j, (0..count).map(sample::udp));
+    enable(true);
+}
+
+/// What a stopped daemon has received from its kernel, and what it knows to be lost, in messages.
+fn accounts(daemon: &mut Daemon) -> Result<(u64, u64), Failed> {
+    assert_eq!(daemon.stop()?.code(), Some(0));
+    let said = daemon.wait_for("stopping on ")?;
+    let received = number_after(&said, "batches from the kernel: ").unwrap_or_default();
+    let lost = number_after(&said, "netlink receive buffer full: ").unwrap_or_default();
+    Ok((received, lost))
+}
+
+fn after_an_overrun_nothing_more_is_lost_and_all_is_counted() -> Outcome {
+    const LATE: usize = 500 * 36;
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    daemon(&mut j)?.pause()?;
+    // One batch for each session, until the buffer is full.
+    j.kernel.with(INSTANCE, |jool| {
+        jool.globals.ss_flush_deadline = 0;
+        jool.globals.ss_capacity = 100_000;
+    });
+    translate(&j, (0..20_000).map(sample::udp));
+    // From here on the kernel waits for acknowledgements.
+    j.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_flush_deadline = 1_000_000);
+    let late = 20_000..20_000 + LATE as u32;
+    translate(&j, late.clone().map(sample::udp));
+    daemon(&mut j)?.resume()?;
+    let last: std::collections::HashSet<_> = late
+        .map(|number| {
+            (
+                sample::udp(number).source4,
+                sample::udp(number).destination4,
+            )
+        })
+        .collect();
+    wait::for_value("sessions at K that were not lost", LATE, || {
+        let sessions = k.kernel.sessions(INSTANCE);
+        let late = |one: &&Session| last.contains(&(one.source4, one.destination4));
+        sessions.iter().filter(late).count()
+    })?;
+    let (received, lost) = accounts(daemon(&mut j)?)?;
+    assert!(lost > 10_000, "{lost} lost");
+    let sent = j.kernel.statistics(INSTANCE).packets_sent;
+    assert_eq!(received + lost, sent);
+    Ok(())
+}
+
+fn a_stop_loses_nothing_that_the_kernel_gave() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    fill(&j, 36 * 1500);
+    j.kernel.advertise(INSTANCE)?;
+    wait::for_some("sessions at K", || {
+        (k.kernel.count(INSTANCE) > 3000).then_some(())
+    })?;
+    let (received, lost) = accounts(daemon(&mut j)?)?;
+    assert_eq!(
+        (received, lost),
+        (j.kernel.statistics(INSTANCE).packets_sent, 0)
+    );
+    Ok(())
+}
+
+fn refusals_do_not_fill_the_buffer_of_the_batches() -> Outcome {
+    let (mut j, mut k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    daemon(&mut j)?.stop()?;
+    k.kernel.remove_instance(INSTANCE);
+    let sessions: Vec<_> = (0..36).map(sample::udp).collect();
+    let datagram = requests::datagram(&sessions, k.kernel.module().format());
+    daemon(&mut k)?.pause()?;
+    for _ in 0..1500 {
+        j.multicast(Network::Ipv6, PORT, &datagram)?;
+    }
+    daemon(&mut k)?.resume()?;
+    daemon(&mut k)?.wait_for("the kernel does not know the instance")?;
+    wait::a_moment();
+    let (_, lost) = accounts(daemon(&mut k)?)?;
+    assert_eq!(lost, 0);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What the peers are told, and when.
 
 use super::*;
+use crate::engine::thin::thin;
 use crate::wire::session::{Format, Protocol, Session, State, Timer};
 use proptest::prelude::*;
 
@@ -317,6 +318,57 @@ impl Check {
         let accounted = self.passed + self.refreshes.merged() + self.refreshes.held() as u64;
         prop_assert_eq!(self.offered, accounted, "each is told, merged or held");
         Ok(())
+    }
+}
+
+/// A batch of TCP sessions number 1 in these states, as the module writes it.
+fn batch(states: &[State]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for &state in states {
+        let session = Session {
+            protocol: Protocol::Tcp,
+            state,
+            ..session(1)
+        };
+        session.emit(Format::Flat, &mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn what_is_held_does_not_follow_something_newer_that_came_with_what_was_not_understood() {
+    let mut refreshes = refreshes(4);
+    for expected in [40, 0] {
+        let left = thin(
+            &mut refreshes,
+            0,
+            &mut batch(&[State::Established]),
+            Format::Flat,
+        );
+        assert_eq!(left.length, expected);
+    }
+    let mut strange = batch(&[State::BothFinReceived, State::Established]);
+    // No protocol has this number.
+    strange[79] |= 0b110_0000;
+    let expected = strange.clone();
+    let left = thin(&mut refreshes, 200, &mut strange, Format::Flat);
+    assert_eq!((left.length, left.understood), (80, false));
+    assert_eq!(strange, expected);
+    assert_eq!(due(&mut refreshes, 5000), []);
+}
+
+#[test]
+fn a_state_that_no_module_makes_is_a_state() {
+    let mut refreshes = refreshes(4);
+    let mut seven = batch(&[State::Established]);
+    seven[39] |= 7 << 2;
+    for (contents, expected) in [
+        (&batch(&[State::Established]), 40),
+        (&seven, 40),
+        (&seven, 0),
+    ] {
+        let left = thin(&mut refreshes, 0, &mut contents.clone(), Format::Flat);
+        assert_eq!((left.length, left.understood), (expected, true));
     }
 }
 
