@@ -48,8 +48,8 @@ Keys of MODSOCKET:
   \"refresh window\"     Milliseconds in which the other routers are told once
                        that a session goes on; 0: with each packet
                        (default: 1000)
-  \"refresh sessions\"   For how many sessions at once that is done; 80 bytes
-                       of memory each (default: 4096)
+  \"refresh sessions\"   For how many sessions at once that is done; about
+                       100 bytes of memory each (default: 4096)
 
 Signals:
   SIGTERM, SIGINT      Stop

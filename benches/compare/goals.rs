@@ -11,7 +11,7 @@ struct Goal {
     most: f64,
 }
 
-const GOALS: [Goal; 8] = [
+const GOALS: [Goal; 9] = [
     Goal::new(Metric::SendCpu, Kind::Upstream, 0.25),
     Goal::new(Metric::ReceiveCpu, Kind::Upstream, 0.25),
     Goal::new(Metric::SendCpu, Kind::Floor, 1.15),
@@ -20,6 +20,16 @@ const GOALS: [Goal; 8] = [
     Goal::new(Metric::BesideSendCpu, Kind::Floor, 1.15),
     Goal::new(Metric::BesideReceiveCpu, Kind::Floor, 1.15),
     Goal::new(Metric::LatencyMedian, Kind::Floor, 1.15),
+    Goal::new(Metric::PeakMemory, Kind::Upstream, 1.0),
+];
+
+/// What ours is not to exceed, whatever others do, in the table's units.
+const LIMITS: [(Metric, f64); 5] = [
+    (Metric::Stats99, 10.0),
+    (Metric::Exit, 100.0),
+    (Metric::IdleWakeups, 1.0),
+    (Metric::PrivateMemory, 800.0),
+    (Metric::Size, 600.0),
 ];
 
 /// Losses are to be none at all, in any round.
@@ -35,25 +45,35 @@ impl Goal {
 pub fn lines(figures: &Figures) -> Vec<String> {
     let mut lines = Vec::new();
     for Goal { metric, than, most } in GOALS {
-        let Some(ratio) = figures.ratio(Kind::Ours, than, metric) else {
-            continue;
-        };
-        let verdict = if ratio <= most { "reached" } else { "missed" };
-        let (name, than) = (metric.row().0, than.name());
-        lines.push(format!(
-            "{name}: goal {most:.2} x {than}, {verdict}: {ratio:.2}"
-        ));
+        if let Some(ratio) = figures.ratio(Kind::Ours, than, metric) {
+            let (name, than, verdict) = (metric.row().0, than.name(), verdict(ratio <= most));
+            lines.push(format!(
+                "{name}: goal {most:.2} x {than}, {verdict}: {ratio:.2}"
+            ));
+        }
     }
     for metric in WITHOUT_LOSS {
         if let Some(lost) = figures.get(Kind::Ours, metric) {
-            let verdict = if lost == 0.0 { "reached" } else { "missed" };
             let samples = figures.samples(Kind::Ours, metric).iter().copied();
             let worst = samples.fold(0.0, f64::max);
-            let name = metric.row().0;
+            let (name, verdict) = (metric.row().0, verdict(lost == 0.0));
             lines.push(format!(
                 "{name}: goal 0, {verdict}: {lost:.2}, at worst {worst:.2}"
             ));
         }
     }
+    for (metric, most) in LIMITS {
+        if let Some(figure) = figures.get(Kind::Ours, metric) {
+            let (name, verdict) = (metric.row().0, verdict(figure <= most));
+            lines.push(format!("{name}: goal {most:.0}, {verdict}: {figure:.2}"));
+        }
+    }
     lines
+}
+
+fn verdict(reached: bool) -> &'static str {
+    match reached {
+        true => "reached",
+        false => "missed",
+    }
 }

@@ -15,13 +15,14 @@ const REFRESH_WINDOW: &str = "refresh window";
 const REFRESH_SESSIONS: &str = "refresh sessions";
 const KEYS: [&str; 4] = [INSTANCE, NETLINK_BUFFER, REFRESH_WINDOW, REFRESH_SESSIONS];
 
-/// One batch waits at a time, as long as all goes well: enough for dozens that come unasked.
+/// As long as all goes well, up to `pace::MOST` batches wait at a time, which the kernel counts with
+/// some 2,500 bytes each: enough for three times as many.
 const DEFAULT_NETLINK_BUFFER: u32 = 256 << 10;
 
 /// As pfsync's: far below any timeout of a session, far above the time between two packets.
 const DEFAULT_REFRESH_WINDOW: u32 = 1000;
 
-/// 64 bytes each.
+/// Some 100 bytes each.
 const DEFAULT_REFRESH_SESSIONS: u32 = 4096;
 
 /// The module file's contents.

@@ -85,7 +85,10 @@ fn a_missing_instance_is_reported_and_survived() -> Outcome {
     k.kernel.remove_instance(INSTANCE);
     let text = "This namespace lacks an instance named 'default'.";
     a_refusal_is_logged_at_a_bounded_rate(&j, &mut k, text)?;
-    assert!(daemon(&mut k)?.said().contains('3'), "the error's number");
+    assert!(
+        daemon(&mut k)?.said().contains("(error 3)"),
+        "the error's number"
+    );
     k.kernel.add_instance(INSTANCE);
     translate(&j, (5_000..5_036).map(sample::udp));
     wait_for_sessions(&k, 36)
@@ -97,7 +100,10 @@ fn disabled_synchronization_is_reported_and_survived() -> Outcome {
         .with(INSTANCE, |jool| jool.globals.ss_enabled = false);
     let text = "Session sync is disabled on this instance.";
     a_refusal_is_logged_at_a_bounded_rate(&j, &mut k, text)?;
-    assert!(daemon(&mut k)?.said().contains("22"), "the error's number");
+    assert!(
+        daemon(&mut k)?.said().contains("(error 22)"),
+        "the error's number"
+    );
     k.kernel
         .with(INSTANCE, |jool| jool.globals.ss_enabled = true);
     translate(&j, (5_000..5_036).map(sample::udp));
@@ -115,7 +121,7 @@ fn a_collision_is_reported_and_its_neighbours_are_added() -> Outcome {
         .with(INSTANCE, |jool| jool.globals.ss_enabled = true);
     translate(&j, (0..36).map(sample::udp));
     wait_for_sessions(&k, 36)?;
-    daemon(&mut k)?.wait_for("22")?;
+    daemon(&mut k)?.wait_for("(error 22)")?;
     assert!(timeless(&k).contains(&other), "the older one stays");
     Ok(())
 }

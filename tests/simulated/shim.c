@@ -159,8 +159,12 @@ static void wait_until_handled(void)
 					  (const struct sockaddr *)&kernel, sizeof(kernel));
 		int n;
 
-		for (n = 0; got > 0 && n < MOST_LATE_ANSWERS && answer.nlmsg_seq != last; n++)
+		for (n = 0; got > 0 && n < MOST_LATE_ANSWERS && answer.nlmsg_seq != last; n++) {
 			got = real_recvfrom(fd, &answer, sizeof(answer), 0, NULL, NULL);
+			/* A signal interrupts this wait, where a real kernel is not to be interrupted. */
+			if (got < 0 && errno == EINTR)
+				got = 1;
+		}
 	}
 	pthread_mutex_unlock(&lock);
 	errno = before;
