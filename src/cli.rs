@@ -39,7 +39,7 @@ Keys of NETSOCKET:
                        (default: the kernel chooses, by its routes)
   \"ttl\"                TTL or hop limit of what is sent, 0 to 255 (default: 1)
   \"receive buffer\"     Bytes of received datagrams that the kernel keeps until
-                       they are read (default: 2097152)
+                       they are read (default: 4194304)
 
 Keys of MODSOCKET:
   \"instance\"           Name of the Jool instance (default: default)

@@ -111,7 +111,7 @@ fn check_prints_the_effective_configuration_as_json() {
                 "in interface": { "name": "lo", "index": 1, "address": null },
                 "out interface": { "name": "lo", "index": 1, "address": null },
                 "ttl": 3,
-                "receive buffer": 2_097_152
+                "receive buffer": 4_194_304
             },
             "modsocket": {
                 "instance": "default",
