@@ -44,6 +44,7 @@ fn each_batch_that_comes_alone_is_acknowledged_once() -> Outcome {
 
 fn a_burst_is_released_to_its_end() -> Outcome {
     let (j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    widen_queue(&j);
     translate(&j, (0..36 * 100).map(sample::udp));
     wait_for_sessions(&k, 36 * 100)?;
     assert_eq!(j.kernel.statistics(INSTANCE).packets_sent, 100);

@@ -84,8 +84,7 @@ fn datagrams_lost_for_a_full_buffer_are_counted() -> Outcome {
     small.netsocket = network.netsocket(Side::K, r#", "receive buffer": 131072"#);
     j.start_and_wait(&program(), &configuration(network, Side::J))?;
     k.start_and_wait(&program(), &small)?;
-    j.kernel
-        .with(INSTANCE, |jool| jool.globals.ss_capacity = 100_000);
+    widen_queue(&j);
     let k = daemon(&mut k)?;
     k.pause()?;
     translate(&j, (0..36 * COUNT).map(sample::udp));

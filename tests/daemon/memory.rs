@@ -43,9 +43,7 @@ fn no_message_takes_memory_from_the_heap(version: Version) -> Outcome {
             r#"{ "instance": "default", "refresh window": 100, "refresh sessions": 1000 }"#
                 .to_owned(),
         );
-        // The translation is faster than any daemon.
-        node.kernel
-            .with(INSTANCE, |jool| jool.globals.ss_capacity = 100_000);
+        widen_queue(node);
         node.start_and_wait(&counter.of(program()), &configuration)?;
     }
     let counts =

@@ -33,8 +33,7 @@ fn merging(window: u32, version: Version) -> Result<(Node, Node), Failed> {
         configuration.modsocket = Some(format!(
             r#"{{ "instance": "default", "refresh window": {window} }}"#
         ));
-        node.kernel
-            .with(INSTANCE, |jool| jool.globals.ss_capacity = 100_000);
+        widen_queue(node);
         node.start_and_wait(&program(), &configuration)?;
     }
     Ok((j, k))
