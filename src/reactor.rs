@@ -39,6 +39,9 @@ const PATIENCE: usize = 4;
 /// How many stats requests are answered before the others get their turn.
 const STATS_BUDGET: usize = 32;
 
+/// How long a daemon that is to stop waits for room in the network. Whoever stops it waits as well.
+const FAREWELL: Duration = Duration::from_millis(60);
+
 /// What the reactor polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
@@ -166,7 +169,7 @@ impl Reactor {
             self.send(now);
             self.tell();
         }
-        self.finish();
+        self.finish(&mut events);
         log::info!(
             "stopping on {}: {}",
             self.stopped_by.unwrap_or_default(),
@@ -183,10 +186,16 @@ impl Reactor {
                 .deadline()
                 .map(|deadline| deadline.saturating_duration_since(Instant::now())),
         };
+        self.poll(events, timeout)
+            .map_err(|error| Failure::system("cannot wait for events", &error))
+    }
+
+    /// Waits, and remembers what is ready.
+    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(events, timeout) {
             Ok(()) => (),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(Failure::system("cannot wait for events", &error)),
+            Err(error) => return Err(error),
         }
         for event in events.iter() {
             if let Some(polled) = self.sources.get_mut(event.token().0) {
@@ -339,26 +348,59 @@ impl Reactor {
     }
 
     /// Sends what the kernel gave already, what is held and what waits, as far as the network has
-    /// room for it now.
-    fn finish(&mut self) {
+    /// room for it soon. The rest is counted.
+    fn finish(&mut self, events: &mut Events) {
         let now = Instant::now();
+        let end = now + FAREWELL;
         self.blocked = false;
         // No more than what was asked for, and what the kernel had to say besides.
         for _ in 0..KERNEL_MESSAGES {
-            if matches!(
-                self.receive_from_kernel(now),
-                Heard::Nothing | Heard::NoRoom
-            ) {
+            match self.receive_from_kernel(now) {
+                Heard::Nothing => break,
+                Heard::NoRoom => self.make_room(events, end),
+                Heard::Batch | Heard::Other | Heard::Trouble => (),
+            }
+        }
+        self.count_overrun(now);
+        loop {
+            self.collect(now, Engine::write_held);
+            self.send(now);
+            if !(self.blocked && self.has_room(events, end)) {
                 break;
             }
         }
-        self.collect(now, Engine::write_held);
-        self.send(now);
+        self.give_up_outbox(now);
+        self.engine.give_up_held(now);
+        self.tell();
+    }
+
+    /// Waits for room in the network until `end`, then gives up what waits for it.
+    fn make_room(&mut self, events: &mut Events, end: Instant) {
+        if !self.has_room(events, end) {
+            self.give_up_outbox(end);
+        }
+    }
+
+    /// Waits until the network has room, until `end` at most; tells whether it has.
+    fn has_room(&mut self, events: &mut Events, end: Instant) -> bool {
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let polled = self.poll(events, Some(left));
+            if std::mem::take(&mut self.writable) {
+                self.blocked = false;
+                return true;
+            }
+            if polled.is_err() || left.is_zero() {
+                return false;
+            }
+        }
+    }
+
+    fn give_up_outbox(&mut self, now: Instant) {
+        self.blocked = false;
         while !self.outbox.is_empty() {
             self.give_up_one(now, &io::ErrorKind::WouldBlock.into());
         }
-        self.engine.give_up_held(now);
-        self.tell();
     }
 
     /// Logs what happened.

@@ -18,6 +18,8 @@ pub fn tests() -> Vec<Trial> {
         the_log_tells_how_large_the_buffers_are
         after_an_overrun_nothing_more_is_lost_and_all_is_counted
         a_stop_loses_nothing_that_the_kernel_gave
+        a_stop_waits_a_moment_for_room_in_the_network
+        what_a_stop_leaves_for_want_of_room_is_counted
         refusals_do_not_fill_the_buffer_of_the_batches
     })
 }
@@ -25,13 +27,8 @@ pub fn tests() -> Vec<Trial> {
 /// The link takes 4 Mbit/s, and the socket's buffer is far smaller than the table.
 fn a_network_without_room_makes_the_kernel_wait_and_loses_nothing() -> Outcome {
     let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
-    let slow = "qdisc add dev DEV root tbf rate 4mbit burst 16kb limit 4mb".replace("DEV", LINK);
-    j.namespace.tc(&slow.split(' ').collect::<Vec<_>>())?;
-    j.kernel
-        .with(INSTANCE, |jool| jool.globals.ss_enabled = false);
-    translate(&j, (0..8_000).map(sample::udp));
-    j.kernel
-        .with(INSTANCE, |jool| jool.globals.ss_enabled = true);
+    limit(&j, "4mbit")?;
+    fill(&j, 8_000);
     j.kernel.advertise(INSTANCE)?;
     wait_for_sessions(&k, 8_000)?;
     let daemon = daemon(&mut j)?;
@@ -118,6 +115,12 @@ fn the_log_tells_how_large_the_buffers_are() -> Outcome {
     Ok(())
 }
 
+/// From here on J's link takes no more than `rate`.
+fn limit(j: &Node, rate: &str) -> Outcome {
+    let shape = format!("qdisc add dev {LINK} root tbf rate {rate} burst 16kb limit 4mb");
+    Ok(j.namespace.tc(&shape.split(' ').collect::<Vec<_>>())?)
+}
+
 /// Puts so many sessions into J's table without telling its daemon.
 fn fill(j: &Node, count: u32) {
     let enable = |on| {
@@ -185,6 +188,44 @@ fn a_stop_loses_nothing_that_the_kernel_gave() -> Outcome {
         (received, lost),
         (j.kernel.statistics(INSTANCE).packets_sent, 0)
     );
+    Ok(())
+}
+
+/// J's daemon is stopped while its network has no room; the batches that its kernel gave it, those
+/// that it sent, and those that it says it could not send.
+fn stopped_without_room(rate: &str) -> Result<[u64; 3], Failed> {
+    let (mut j, _k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    limit(&j, rate)?;
+    fill(&j, 36 * 3000);
+    j.kernel.advertise(INSTANCE)?;
+    let daemon = daemon(&mut j)?;
+    wait::for_some("a network without room", || {
+        daemon.ask_for_counters().ok()?;
+        let said = daemon.said();
+        said.contains("waited for room in the network: ")
+            .then_some(())
+    })?;
+    let (received, _) = accounts(daemon)?;
+    let said = daemon.said();
+    let number = |text| number_after(&said, text).unwrap_or_default();
+    assert_eq!(received, j.kernel.statistics(INSTANCE).packets_sent);
+    Ok([
+        received,
+        number("datagrams to the network: "),
+        number("; cannot send a batch to the network: "),
+    ])
+}
+
+fn a_stop_waits_a_moment_for_room_in_the_network() -> Outcome {
+    let [received, sent, not_sent] = stopped_without_room("50mbit")?;
+    assert_eq!((sent, not_sent), (received, 0));
+    Ok(())
+}
+
+fn what_a_stop_leaves_for_want_of_room_is_counted() -> Outcome {
+    let [received, sent, not_sent] = stopped_without_room("8kbit")?;
+    assert!(not_sent > 0, "all of {received} were sent");
+    assert_eq!(sent + not_sent, received);
     Ok(())
 }
 

@@ -211,6 +211,14 @@ impl Daemon {
         self.wait()
     }
 
+    /// Has it log its counters.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn ask_for_counters(&self) -> Result<(), String> {
+        self.signal(Signal::SIGUSR1)
+    }
+
     /// Keeps it from running until [`Daemon::resume`].
     ///
     /// # Errors
