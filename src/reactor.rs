@@ -278,6 +278,7 @@ impl Reactor {
                 Heard::Batch
             }
             Ok(receipt) => {
+                self.engine.succeeded(Reason::KernelReceive);
                 let message = &mut room[..receipt.length];
                 match self.engine.on_kernel(now, receipt.port, message) {
                     FromKernel::Forward(piece) => {
@@ -398,8 +399,10 @@ impl Reactor {
 
     fn give_up_outbox(&mut self, now: Instant) {
         self.blocked = false;
-        while !self.outbox.is_empty() {
-            self.give_up_one(now, &io::ErrorKind::WouldBlock.into());
+        while self.outbox.take().is_some() {
+            self.engine.lose(now, Reason::NotSent, || {
+                "joold was stopped while the network had no room".to_owned()
+            });
         }
     }
 
@@ -499,7 +502,10 @@ impl Reactor {
         let mut failures = 0;
         for _ in 0..NETWORK_BUDGET {
             let count = match self.netsocket.receive() {
-                Ok(count) => count,
+                Ok(count) => {
+                    self.engine.succeeded(Reason::NetworkReceive);
+                    count
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) => {
                     self.engine.failed(now, Reason::NetworkReceive, &error);

@@ -57,6 +57,7 @@ pub fn log(event: &Event) {
             let advice = Advice(reason.advice());
             log::log!(level(*reason), "{reason}: {times} more times{advice}");
         }
+        Event::Recovered { reason, times: 0 } => log::info!("over: {reason}; it works again"),
         Event::Recovered { reason, times } => {
             log::info!("over: {reason} ({times} more times); it works again");
         }

@@ -62,6 +62,8 @@ struct Limit {
     until: Option<Instant>,
     told: u32,
     untold: u64,
+    /// Whether nothing has shown yet that it works again.
+    failing: bool,
     /// Whether the same thing succeeded after it had failed last.
     healed: bool,
 }
@@ -98,11 +100,19 @@ impl Journal {
         }
     }
 
-    /// What `reason` stands for has worked. Told at the end of the period, so that what fails and
-    /// works by turns fills no log.
+    /// What `reason` stands for has worked. Told at the end of the period if there is one, so that
+    /// what fails and works by turns fills no log.
     pub fn success(&mut self, reason: Reason) {
         let limit = &mut self.limits[reason as usize];
-        limit.healed = limit.until.is_some();
+        if !limit.failing {
+            return;
+        }
+        if limit.until.is_some() {
+            limit.healed = true;
+        } else {
+            *limit = Limit::default();
+            self.events.push_back(Event::Recovered { reason, times: 0 });
+        }
     }
 
     /// The next event to tell.
@@ -140,7 +150,7 @@ impl Limit {
                 ..Self::default()
             };
         }
-        self.healed = false;
+        (self.failing, self.healed) = (true, false);
         if self.told < BURST {
             self.told += 1;
             return true;
@@ -164,14 +174,11 @@ impl Limit {
         if healed {
             return Some(Event::Recovered { reason, times });
         }
+        self.failing = true;
         if times == 0 {
             return None;
         }
-        *self = Self {
-            until: Some(now + PERIOD),
-            told: BURST - 1,
-            ..Self::default()
-        };
+        (self.until, self.told) = (Some(now + PERIOD), BURST - 1);
         Some(Event::Repeated { reason, times })
     }
 }
@@ -264,6 +271,39 @@ mod tests {
             })
         );
         assert_eq!((journal.pop(), journal.deadline()), (None, None));
+    }
+
+    #[test]
+    fn what_works_again_after_a_quiet_time_is_told_at_once_and_once() {
+        let mut journal = Journal::new();
+        let start = Instant::now();
+        tell(&mut journal, start, 5);
+        for periods in 1..5 {
+            journal.elapse(start + periods * PERIOD);
+        }
+        while journal.pop().is_some() {}
+        journal.success(REASON);
+        journal.success(REASON);
+        assert_eq!(
+            journal.pop(),
+            Some(Event::Recovered {
+                reason: REASON,
+                times: 0
+            })
+        );
+        assert_eq!((journal.pop(), journal.deadline()), (None, None));
+    }
+
+    #[test]
+    fn what_fails_again_after_it_worked_is_not_told_to_be_over() {
+        let mut journal = Journal::new();
+        let start = Instant::now();
+        tell(&mut journal, start, 1);
+        journal.success(REASON);
+        journal.trouble(start, REASON, 1, String::new);
+        while journal.pop().is_some() {}
+        journal.elapse(start + PERIOD);
+        assert_eq!(journal.pop(), None);
     }
 
     #[test]

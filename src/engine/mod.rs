@@ -324,6 +324,9 @@ impl Engine {
             return None;
         }
         self.learn(now, message);
+        for reason in Reason::ENDED_BY_A_BATCH {
+            self.journal.success(reason);
+        }
         self.counters.kernel_sent.add(container.value.len());
         let range = container.range();
         Some(Message::HEADER + range.start..Message::HEADER + range.end)

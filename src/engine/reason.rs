@@ -99,6 +99,14 @@ reasons! {
 }
 
 impl Reason {
+    /// Those that are over when a batch of our instance comes. It does not show that requests are
+    /// taken again: the kernel multicasts batches to whoever listens.
+    pub const ENDED_BY_A_BATCH: [Self; 3] = [
+        Self::ForeignVersion,
+        Self::InstanceMissing,
+        Self::ModuleGone,
+    ];
+
     /// Whether nothing is synchronized until somebody does something about it.
     pub fn is_fatal(self) -> bool {
         matches!(

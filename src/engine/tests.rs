@@ -276,6 +276,23 @@ fn a_thousand_error_responses_are_three_lines_and_a_sum() {
 }
 
 #[test]
+fn a_batch_ends_the_trouble_of_a_missing_instance() {
+    let mut engine = engine();
+    let now = Instant::now();
+    let mut refusal = FromModule::refusal(Command::JooldAdd, 3, "no such instance").bytes;
+    engine.on_kernel(now, 0, &mut refusal);
+    let later = now + Duration::from_secs(3600);
+    engine.elapse(later);
+    engine.on_kernel(later, 0, &mut FromModule::batch("default").bytes);
+    let over = Event::Recovered {
+        reason: Reason::InstanceMissing,
+        times: 0,
+    };
+    let told: Vec<_> = std::iter::from_fn(|| engine.next_event()).collect();
+    assert_eq!(told.iter().filter(|event| **event == over).count(), 1);
+}
+
+#[test]
 fn netlinks_own_errors_are_told_in_words() {
     let mut engine = engine();
     let mut message = vec![0; 36];
