@@ -75,7 +75,13 @@ enum Sink {
     Stderr,
 }
 
-struct Output(Mutex<Sink>);
+struct Output {
+    sink: Mutex<Sink>,
+    threshold: LevelFilter,
+}
+
+/// The target of lines that somebody asked for, which pass whatever the level.
+pub const ANSWER: &str = "joold::answer";
 
 /// Whether log lines go to standard error.
 static ON_STDERR: AtomicBool = AtomicBool::new(false);
@@ -92,8 +98,12 @@ pub fn start(stderr: bool, threshold: Threshold) {
     };
     ON_STDERR.store(matches!(sink, Sink::Stderr), Ordering::Relaxed);
     // Fails only if a logger is set already, which then goes on being used.
-    let _ = log::set_boxed_logger(Box::new(Output(Mutex::new(sink))));
-    log::set_max_level(threshold.0);
+    let _ = log::set_boxed_logger(Box::new(Output {
+        sink: Mutex::new(sink),
+        threshold: threshold.0,
+    }));
+    // Answers are notices.
+    log::set_max_level(threshold.0.max(LevelFilter::Info));
     if let Some(problem) = problem {
         log::warn!("there is no syslog to log to ({problem}); logging to standard error");
     }
@@ -140,7 +150,8 @@ fn name(level: Level) -> &'static str {
 impl Log for Output {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // Libraries may log through the same facade; their lines mean nothing to an operator.
-        metadata.target().starts_with(IDENT)
+        let target = metadata.target();
+        target.starts_with(IDENT) && (metadata.level() <= self.threshold || target == ANSWER)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -148,7 +159,7 @@ impl Log for Output {
             return;
         }
         let mut sink = self
-            .0
+            .sink
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         // Where logging itself fails there is nobody left to tell.

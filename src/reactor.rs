@@ -15,6 +15,7 @@ use slab::Slab;
 
 use crate::engine::{Engine, FromKernel, FromNetwork, Piece, Reason};
 use crate::failure::Failure;
+use crate::logging;
 use crate::modsocket::ModSocket;
 use crate::netsocket::{NetSocket, SLOTS};
 use crate::outbox::Outbox;
@@ -586,7 +587,9 @@ impl Reactor {
     fn serve_signals(&mut self) -> Served {
         for signal in self.signals.pending() {
             match signal {
-                SIGUSR1 => log::info!("counters: {}", self.engine.counters()),
+                SIGUSR1 => {
+                    log::info!(target: logging::ANSWER, "counters: {}", self.engine.counters());
+                }
                 SIGINT => self.stopped_by = Some("SIGINT"),
                 _ => self.stopped_by = Some("SIGTERM"),
             }

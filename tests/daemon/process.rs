@@ -9,12 +9,14 @@ use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
 
 use crate::stage::*;
+use crate::statistics::ask_for_statistics;
 
 pub fn tests() -> Vec<Trial> {
     Vec::from(tests! {
         a_termination_ends_it_with_success
         one_thread_does_everything
         an_idle_daemon_sleeps
+        counters_are_told_on_request_at_any_log_level
         closed_standard_streams_become_the_null_device
     })
 }
@@ -53,6 +55,20 @@ fn an_idle_daemon_sleeps() -> Outcome {
         wait::a_moment();
     }
     assert_eq!(switches(daemon(&mut j)?)?, before);
+    Ok(())
+}
+
+fn counters_are_told_on_request_at_any_log_level() -> Outcome {
+    let (mut j, k) = pair(Version::SUPPORTED)?;
+    let quiet = program().argument("--log-level").argument("error");
+    j.start_and_wait(&quiet, &configuration(Network::Ipv6, Side::J))?;
+    drop(k);
+    // From here on it listens to signals.
+    ask_for_statistics(&j, "[::1]:0", "[::1]")?;
+    let j = daemon(&mut j)?;
+    j.ask_for_counters()?;
+    let said = j.wait_for("counters: ")?;
+    assert!(!said.contains("receiving sessions"), "{said}");
     Ok(())
 }
 
