@@ -359,7 +359,9 @@ impl Reactor {
         for _ in 0..KERNEL_MESSAGES {
             match self.receive_from_kernel(now) {
                 Heard::Nothing => break,
-                Heard::NoRoom => self.make_room(events, end),
+                Heard::NoRoom => {
+                    self.make_room(events, end);
+                }
                 Heard::Batch | Heard::Other | Heard::Trouble => (),
             }
         }
@@ -367,32 +369,27 @@ impl Reactor {
         loop {
             self.collect(now, Engine::write_held);
             self.send(now);
-            if !(self.blocked && self.has_room(events, end)) {
+            if !(self.blocked && self.make_room(events, end)) {
                 break;
             }
         }
-        self.give_up_outbox(now);
         self.engine.give_up_held(now);
         self.tell();
     }
 
-    /// Waits for room in the network until `end`, then gives up what waits for it.
-    fn make_room(&mut self, events: &mut Events, end: Instant) {
-        if !self.has_room(events, end) {
-            self.give_up_outbox(end);
-        }
-    }
-
-    /// Waits until the network has room, until `end` at most; tells whether it has.
-    fn has_room(&mut self, events: &mut Events, end: Instant) -> bool {
+    /// Waits until the network has room, until `end` at most, and gives up the outbox if it has
+    /// none; tells whether it has.
+    fn make_room(&mut self, events: &mut Events, end: Instant) -> bool {
         loop {
-            let left = end.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = end.saturating_duration_since(now);
             let polled = self.poll(events, Some(left));
             if std::mem::take(&mut self.writable) {
                 self.blocked = false;
                 return true;
             }
             if polled.is_err() || left.is_zero() {
+                self.give_up_outbox(now);
                 return false;
             }
         }

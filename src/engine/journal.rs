@@ -62,10 +62,19 @@ struct Limit {
     until: Option<Instant>,
     told: u32,
     untold: u64,
-    /// Whether nothing has shown yet that it works again.
-    failing: bool,
-    /// Whether the same thing succeeded after it had failed last.
-    healed: bool,
+    health: Health,
+}
+
+/// What is known of the thing that a reason stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Health {
+    /// No trouble that was not told to be over.
+    #[default]
+    Sound,
+    /// Nothing has shown since the last trouble that it works again.
+    Failing,
+    /// It succeeded after it had failed last, which is told at the end of the period.
+    Healed,
 }
 
 impl Journal {
@@ -104,14 +113,13 @@ impl Journal {
     /// what fails and works by turns fills no log.
     pub fn success(&mut self, reason: Reason) {
         let limit = &mut self.limits[reason as usize];
-        if !limit.failing {
-            return;
-        }
-        if limit.until.is_some() {
-            limit.healed = true;
-        } else {
-            *limit = Limit::default();
-            self.events.push_back(Event::Recovered { reason, times: 0 });
+        match limit.health {
+            Health::Failing if limit.until.is_some() => limit.health = Health::Healed,
+            Health::Failing => {
+                *limit = Limit::default();
+                self.events.push_back(Event::Recovered { reason, times: 0 });
+            }
+            Health::Sound | Health::Healed => (),
         }
     }
 
@@ -124,7 +132,7 @@ impl Journal {
     pub fn deadline(&self) -> Option<Instant> {
         self.limits
             .iter()
-            .filter(|limit| limit.untold > 0 || limit.healed)
+            .filter(|limit| limit.untold > 0 || limit.health == Health::Healed)
             .filter_map(|limit| limit.until)
             .min()
     }
@@ -150,7 +158,7 @@ impl Limit {
                 ..Self::default()
             };
         }
-        (self.failing, self.healed) = (true, false);
+        self.health = Health::Failing;
         if self.told < BURST {
             self.told += 1;
             return true;
@@ -167,14 +175,14 @@ impl Limit {
         }
         let Self {
             untold: times,
-            healed,
+            health,
             ..
         } = *self;
         *self = Self::default();
-        if healed {
+        if health == Health::Healed {
             return Some(Event::Recovered { reason, times });
         }
-        self.failing = true;
+        self.health = health;
         if times == 0 {
             return None;
         }
@@ -200,6 +208,17 @@ mod tests {
             }
         }
         told
+    }
+
+    fn drain(journal: &mut Journal) -> Vec<Event> {
+        std::iter::from_fn(|| journal.pop()).collect()
+    }
+
+    fn over(times: u64) -> Event {
+        Event::Recovered {
+            reason: REASON,
+            times,
+        }
     }
 
     #[test]
@@ -263,14 +282,8 @@ mod tests {
         journal.success(REASON);
         assert_eq!(journal.deadline(), Some(start + PERIOD));
         journal.elapse(start + PERIOD);
-        assert_eq!(
-            journal.pop(),
-            Some(Event::Recovered {
-                reason: REASON,
-                times: 2
-            })
-        );
-        assert_eq!((journal.pop(), journal.deadline()), (None, None));
+        assert_eq!(drain(&mut journal), [over(2)]);
+        assert_eq!(journal.deadline(), None);
     }
 
     #[test]
@@ -281,17 +294,11 @@ mod tests {
         for periods in 1..5 {
             journal.elapse(start + periods * PERIOD);
         }
-        while journal.pop().is_some() {}
+        drain(&mut journal);
         journal.success(REASON);
         journal.success(REASON);
-        assert_eq!(
-            journal.pop(),
-            Some(Event::Recovered {
-                reason: REASON,
-                times: 0
-            })
-        );
-        assert_eq!((journal.pop(), journal.deadline()), (None, None));
+        assert_eq!(drain(&mut journal), [over(0)]);
+        assert_eq!(journal.deadline(), None);
     }
 
     #[test]
@@ -301,7 +308,7 @@ mod tests {
         tell(&mut journal, start, 1);
         journal.success(REASON);
         journal.trouble(start, REASON, 1, String::new);
-        while journal.pop().is_some() {}
+        drain(&mut journal);
         journal.elapse(start + PERIOD);
         assert_eq!(journal.pop(), None);
     }
@@ -316,7 +323,7 @@ mod tests {
             journal.elapse(now);
             journal.trouble(now, REASON, 1, String::new);
             journal.success(REASON);
-            lines += std::iter::from_fn(|| journal.pop()).count();
+            lines += drain(&mut journal).len();
         }
         assert!(lines <= 10 * (BURST as usize + 1), "{lines} lines in 100 s");
     }
