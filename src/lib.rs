@@ -9,7 +9,7 @@
 //!   counters. They only move bytes. [`outbox`] is where they are on their way out. [`sys`] has
 //!   the system calls that no crate offers.
 //! - [`reactor`]: the one loop that joins them.
-//! - [`config`] and [`cli`] say what to do, [`control`], [`family`] and [`interfaces`] ask the
+//! - [`config`] and [`cli`] say what to do, [`control`], [`controller`] and [`interfaces`] ask the
 //!   kernel what there is, [`logging`] and [`report`] tell the operator.
 //!
 //! A session's way out: [`modsocket`] receives a batch into the [`outbox`], [`engine`] finds the
@@ -21,9 +21,9 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod controller;
 pub mod engine;
 pub mod failure;
-pub mod family;
 pub mod interfaces;
 pub mod logging;
 pub mod modsocket;

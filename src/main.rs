@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use joold::cli::{self, Invocation};
 use joold::config::Config;
+use joold::controller::Controller;
 use joold::engine::Engine;
 use joold::failure::Failure;
-use joold::family::Family;
 use joold::logging;
 use joold::modsocket::ModSocket;
 use joold::netsocket::NetSocket;
@@ -73,25 +73,19 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
 }
 
 fn serve(config: &Config) -> Result<(), Failure> {
-    let family = Family::resolve()?;
-    let modsocket =
-        ModSocket::open(family.group, config.modsocket.netlink_buffer).map_err(|error| {
-            Failure::system("cannot open the socket to Jool's kernel module", &error)
-        })?;
+    let netlink = |error| Failure::system("cannot open a netlink socket to the kernel", &error);
+    let controller = Controller::open().map_err(netlink)?;
+    let modsocket = ModSocket::open(config.modsocket.netlink_buffer).map_err(netlink)?;
     let netsocket = NetSocket::open(&config.netsocket)?;
     report::buffers(config, &modsocket, &netsocket);
     let statsocket = config.stats.map(StatSocket::open).transpose()?;
-    let mut engine = Engine::new(config.modsocket.instance, family.id, Instant::now());
+    let mut engine = Engine::new(config.modsocket.instance, Instant::now());
     if let Some(limits) = config.modsocket.refreshes() {
         // Each state that std makes has keys of its own, from the system's randomness.
         let seed = RandomState::new().build_hasher().finish();
         engine = engine.merging_refreshes(limits, seed);
     }
-    let mut reactor = Reactor::new(engine, modsocket, netsocket, statsocket)?;
-    log::info!(
-        "all sockets are open; instance {} is being synchronized",
-        config.modsocket.instance
-    );
+    let mut reactor = Reactor::new(engine, controller, modsocket, netsocket, statsocket)?;
     reactor.run()
 }
 

@@ -10,29 +10,47 @@ use socket2::Socket;
 
 use crate::sys::{self, Receipt};
 
-/// A netlink socket in Jool's multicast group.
+/// A netlink socket in Jool's multicast group, while there is one.
 pub struct ModSocket {
     socket: Socket,
+    group: Option<u32>,
     receive_buffer: u32,
     dropped: u32,
 }
 
 impl ModSocket {
-    /// Opens the socket, asks for a receive buffer of that many bytes, and joins `group`.
+    /// Opens the socket and asks for a receive buffer of that many bytes.
     ///
     /// # Errors
     /// Those of socket(2), bind(2) and setsockopt(2).
-    pub fn open(group: u32, receive_buffer: u32) -> io::Result<Self> {
+    pub fn open(receive_buffer: u32) -> io::Result<Self> {
         let socket = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
-        socket.add_mcast_membership(Groups::new_groups(&[group]))?;
         socket.nonblock()?;
         let socket = sys::into_socket(socket);
         let receive_buffer = sys::set_receive_buffer(&socket, receive_buffer)?;
         Ok(Self {
             socket,
+            group: None,
             receive_buffer,
             dropped: 0,
         })
+    }
+
+    /// Hears `group` from here on, and no other; none, if there is no module.
+    ///
+    /// # Errors
+    /// When there is no such group (any more).
+    pub fn hear(&mut self, group: Option<u32>) -> io::Result<()> {
+        if let Some(old) = self.group.take().filter(|old| Some(*old) != group) {
+            // The kernel has ended the membership already where the module is gone.
+            let _ = sys::leave_netlink_group(&self.socket, old);
+        }
+        if let Some(group) = group {
+            // Even if it is the same one: the module may have gone and come between two looks.
+            sys::join_netlink_group(&self.socket, group)?;
+        }
+        self.group = group;
+        Ok(())
     }
 
     /// The bytes that the receive buffer has in effect.

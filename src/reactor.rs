@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+use crate::controller::{Controller, Found};
 use crate::engine::{Engine, FromKernel, FromNetwork, Piece, Reason};
 use crate::failure::Failure;
 use crate::logging;
@@ -40,12 +41,17 @@ const PATIENCE: usize = 4;
 /// How many stats requests are answered before the others get their turn.
 const STATS_BUDGET: usize = 32;
 
+/// How often the module is looked for while it is not there. Its coming is heard of; this is for the
+/// day when that gets lost.
+const SEARCH: Duration = Duration::from_secs(5);
+
 /// How long a daemon that is to stop waits for room in the network. Whoever stops it waits as well.
 const FAREWELL: Duration = Duration::from_millis(60);
 
 /// What the reactor polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
+    Controller,
     Kernel,
     Network,
     Stats,
@@ -88,6 +94,7 @@ pub struct Reactor {
     poll: Poll,
     sources: Slab<Polled>,
     engine: Engine,
+    controller: Controller,
     modsocket: ModSocket,
     netsocket: NetSocket,
     statsocket: Option<StatSocket>,
@@ -98,6 +105,8 @@ pub struct Reactor {
     blocked: bool,
     /// Whether the network was reported to have room since it had none.
     writable: bool,
+    /// When the module is looked for again, if it is missing.
+    search: Option<Instant>,
     stopped_by: Option<&'static str>,
 }
 
@@ -108,6 +117,7 @@ impl Reactor {
     /// Those of epoll(7) and sigaction(2).
     pub fn new(
         engine: Engine,
+        controller: Controller,
         modsocket: ModSocket,
         netsocket: NetSocket,
         statsocket: Option<StatSocket>,
@@ -116,8 +126,9 @@ impl Reactor {
         let outbox = Outbox::new(netsocket.payload());
         let mut reactor = Self {
             poll: Poll::new().map_err(failed)?,
-            sources: Slab::with_capacity(4),
+            sources: Slab::with_capacity(5),
             engine,
+            controller,
             modsocket,
             netsocket,
             statsocket,
@@ -125,6 +136,7 @@ impl Reactor {
             outbox,
             blocked: false,
             writable: false,
+            search: None,
             stopped_by: None,
         };
         reactor.register().map_err(failed)?;
@@ -142,6 +154,9 @@ impl Reactor {
             }))
         };
         let read = Interest::READABLE;
+        // First, so that a batch of a module that has just come finds the engine prepared.
+        let news = self.controller.as_raw_fd();
+        registry.register(&mut SourceFd(&news), token(Source::Controller), read)?;
         let kernel = self.modsocket.as_raw_fd();
         registry.register(&mut SourceFd(&kernel), token(Source::Kernel), read)?;
         registry.register(&mut self.netsocket.socket, token(Source::Network), read)?;
@@ -156,14 +171,18 @@ impl Reactor {
     /// # Errors
     /// When the poll itself fails.
     pub fn run(&mut self) -> Result<(), Failure> {
-        // Whoever served this instance before may have died without acknowledging its last batch.
-        self.acknowledge(Instant::now());
+        log::info!("all sockets are open");
+        self.look_for_module(Instant::now());
+        self.tell();
         let mut events = Events::with_capacity(self.sources.len());
         while self.stopped_by.is_none() {
             self.wait(&mut events)?;
             let now = Instant::now();
             self.engine.elapse(now);
             self.collect_due(now);
+            if self.engine.doubts_module() || self.search.is_some_and(|due| due <= now) {
+                self.look_for_module(now);
+            }
             for key in 0..self.sources.capacity() {
                 self.serve(key, now);
             }
@@ -210,7 +229,8 @@ impl Reactor {
     fn deadline(&self) -> Option<Instant> {
         // What is due cannot go before there is room for it.
         let due = self.engine.due().filter(|_| !self.blocked);
-        self.engine.deadline().into_iter().chain(due).min()
+        let deadlines = [self.engine.deadline(), due, self.search];
+        deadlines.into_iter().flatten().min()
     }
 
     fn serve(&mut self, key: usize, now: Instant) {
@@ -222,12 +242,54 @@ impl Reactor {
             return;
         };
         let served = match source {
+            Source::Controller => self.serve_controller(now),
             Source::Kernel => self.serve_kernel(now),
             Source::Network => self.serve_network(now),
             Source::Stats => self.serve_stats(now),
             Source::Signals => self.serve_signals(),
         };
         self.sources[key].ready = served == Served::Remaining;
+    }
+
+    fn serve_controller(&mut self, now: Instant) -> Served {
+        if self.controller.has_news() {
+            // What an old module said last would be none of a new one's words.
+            self.serve_kernel(now);
+            self.look_for_module(now);
+        }
+        Served::Dry
+    }
+
+    /// Finds out which module there is, if any, and hears that one.
+    fn look_for_module(&mut self, now: Instant) {
+        self.search = None;
+        let heard = self.controller.find().and_then(|found| match found {
+            Found::Family(family) => self.modsocket.hear(Some(family.group)).map(|()| found),
+            Found::Nothing | Found::Stranger => self.modsocket.hear(None).map(|()| found),
+        });
+        match heard {
+            Ok(Found::Family(family)) => {
+                self.engine.succeeded(Reason::ControllerFailed);
+                self.engine.succeeded(Reason::StrangeModule);
+                if self.engine.module_found(family.id) {
+                    // Whoever served this instance before may have died without acknowledging its
+                    // last batch.
+                    self.acknowledge(now);
+                }
+                return;
+            }
+            Ok(Found::Nothing) => {
+                self.engine.succeeded(Reason::ControllerFailed);
+                self.engine.module_missing();
+            }
+            Ok(Found::Stranger) => {
+                let detail = || "nothing is synchronized".to_owned();
+                self.engine.lose(now, Reason::StrangeModule, detail);
+                self.engine.module_missing();
+            }
+            Err(error) => self.engine.failed(now, Reason::ControllerFailed, &error),
+        }
+        self.search = Some(now + SEARCH);
     }
 
     /// Receives and acknowledges what the kernel has, and sends it all together. The kernel's
@@ -477,6 +539,10 @@ impl Reactor {
     /// Releases the kernel's next batches; tells whether that went well. If not, they are still
     /// owed.
     fn acknowledge(&mut self, now: Instant) -> bool {
+        if !self.engine.has_module() {
+            self.engine.rest();
+            return true;
+        }
         match self.modsocket.send(self.engine.acknowledgements()) {
             Ok(()) => {
                 self.engine.acknowledged();

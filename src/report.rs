@@ -40,6 +40,16 @@ pub fn buffers(config: &Config, modsocket: &ModSocket, netsocket: &NetSocket) {
 /// Logs one event.
 pub fn log(event: &Event) {
     match event {
+        Event::ModuleLoaded => {
+            log::info!("Jool's kernel module is there; sessions are synchronized");
+        }
+        Event::ModuleMissing => log::error!(
+            "Jool's kernel module is not loaded; joold waits for it: run \"modprobe jool\""
+        ),
+        Event::ModuleUnloaded => log::error!(
+            "Jool's kernel module was unloaded, and nothing is synchronized; joold waits for it: run \
+             \"modprobe jool\" and create the instance"
+        ),
         Event::ModuleVersion(version) => {
             log::info!("receiving sessions from the kernel; its module is Jool {version}");
         }

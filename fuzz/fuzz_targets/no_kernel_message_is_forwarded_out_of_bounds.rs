@@ -16,8 +16,9 @@ const LIMITS: Limits = Limits {
 };
 
 fuzz_target!(|message: &[u8]| {
-    let engine = Engine::new(InstanceName::DEFAULT, FAMILY, Instant::now());
+    let engine = Engine::new(InstanceName::DEFAULT, Instant::now());
     let mut engine = engine.merging_refreshes(LIMITS, 0);
+    engine.module_found(FAMILY);
     let mut message = message.to_vec();
     if let FromKernel::Forward(piece) = engine.on_kernel(Instant::now(), 0, &mut message) {
         assert!(message.get(piece.range).is_some());

@@ -20,6 +20,12 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Something worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// Jool's kernel module was found, at the start or later.
+    ModuleLoaded,
+    /// It is not loaded when the daemon starts.
+    ModuleMissing,
+    /// It was unloaded.
+    ModuleUnloaded,
     /// The kernel's first batch told the module's version, or a later one told another.
     ModuleVersion(Version),
     /// The kernel spells the instance's name in another case than the file, like this.

@@ -73,6 +73,17 @@ enum Spelling {
 
 type Acknowledgements = Repeated<{ pace::MOST }>;
 
+/// What is known of Jool's kernel module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Module {
+    /// Nothing yet.
+    Unknown,
+    /// It is not loaded.
+    Missing,
+    /// It is, and the address has its family.
+    Loaded,
+}
+
 /// The state of one synchronized instance.
 #[derive(Debug)]
 pub struct Engine {
@@ -84,7 +95,11 @@ pub struct Engine {
     pace: Pace,
     /// Whether the receive buffer holds the headers that `address` makes.
     prepared: bool,
-    module: Option<Version>,
+    module: Module,
+    /// Whether the kernel hinted that the module is not what it was.
+    doubts_module: bool,
+    /// The module's version, as its last batch had it.
+    version: Option<Version>,
     refreshes: Option<Refreshes>,
     /// What the refreshes' milliseconds count from.
     start: Instant,
@@ -93,11 +108,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Serves `instance`, whose kernel side is reached through the netlink family `family`, and
-    /// hands on every update. `now` is the start of its time.
-    pub fn new(instance: InstanceName, family: u16, now: Instant) -> Self {
+    /// Serves `instance`, once its module is found, and hands on every update. `now` is the start
+    /// of its time.
+    pub fn new(instance: InstanceName, now: Instant) -> Self {
         let address = Address {
-            family,
+            family: netlink::ERROR,
             version: Version::SUPPORTED,
             instance,
         };
@@ -108,7 +123,9 @@ impl Engine {
             acknowledgements: Repeated::new(&address, Command::JooldAck),
             pace: Pace::new(),
             prepared: false,
-            module: None,
+            module: Module::Unknown,
+            doubts_module: false,
+            version: None,
             refreshes: None,
             start: now,
             counters: Counters::default(),
@@ -122,6 +139,46 @@ impl Engine {
     pub fn merging_refreshes(mut self, limits: Limits, seed: u64) -> Self {
         self.refreshes = Some(Refreshes::new(limits, seed));
         self
+    }
+
+    /// The module is there, and `family` is the type of its messages. If that is news, whatever
+    /// was known of an earlier one is forgotten, and true is returned: an acknowledgement is due.
+    pub fn module_found(&mut self, family: u16) -> bool {
+        self.doubts_module = false;
+        if self.module == Module::Loaded && self.address.family == family {
+            return false;
+        }
+        self.module = Module::Loaded;
+        self.version = None;
+        self.spelling = Spelling::Unknown;
+        self.address.family = family;
+        self.address.instance = self.configured;
+        self.pace.rest();
+        self.readdress();
+        self.journal.note(Event::ModuleLoaded);
+        true
+    }
+
+    /// The module is not loaded (any more).
+    pub fn module_missing(&mut self) {
+        self.doubts_module = false;
+        match self.module {
+            Module::Missing => return,
+            Module::Unknown => self.journal.note(Event::ModuleMissing),
+            Module::Loaded => self.journal.note(Event::ModuleUnloaded),
+        }
+        self.module = Module::Missing;
+        self.pace.rest();
+    }
+
+    /// Whether there is a module to talk to.
+    pub fn has_module(&self) -> bool {
+        self.module == Module::Loaded
+    }
+
+    /// Whether the kernel answered as if the module were gone, or another one.
+    pub fn doubts_module(&self) -> bool {
+        self.doubts_module
     }
 
     /// Requests that release the kernel's next batches, for one `send()`.
@@ -284,7 +341,7 @@ impl Engine {
             }
             return None;
         }
-        if message.kind() != self.address.family {
+        if !self.has_module() || message.kind() != self.address.family {
             self.lose(now, Reason::ForeignMessage, || {
                 format!("message type {}", message.kind())
             });
@@ -350,8 +407,8 @@ impl Engine {
     /// would be refused.
     fn learn(&mut self, now: Instant, message: &Message<'_>) {
         let version = message.version();
-        if self.module != Some(version) {
-            self.module = Some(version);
+        if self.version != Some(version) {
+            self.version = Some(version);
             self.journal.note(Event::ModuleVersion(version));
         }
         if self.spelling != Spelling::Exact {
@@ -403,10 +460,15 @@ impl Engine {
 
     /// The sequence number of a request is its command: see [`crate::wire::request`].
     fn refused(&mut self, now: Instant, sequence: u32, errno: i32, text: impl FnOnce() -> String) {
+        if errno == libc::ENOENT {
+            // A request that was on its way when the module went; the controller knows more.
+            self.doubts_module = true;
+            self.counters.lose(Reason::ModuleMissing, 1);
+            return;
+        }
         let reason = match errno {
             libc::EPERM => Reason::NotPermitted,
             libc::ESRCH => Reason::InstanceMissing,
-            libc::ENOENT => Reason::ModuleGone,
             _ if sequence == Command::JooldAck as u32 => Reason::AckRefused,
             _ if sequence == Command::JooldAdd as u32 => Reason::AddRefused,
             _ => Reason::OtherRefused,
@@ -427,6 +489,11 @@ impl Engine {
             self.journal.note(Event::FirstDatagram(source));
         }
         self.counters.net_received.add(length);
+        if !self.has_module() {
+            // That the module is missing was told when that was news.
+            self.counters.lose(Reason::ModuleMissing, 1);
+            return FromNetwork::Ignore;
+        }
         if length == 0 {
             self.lose(now, Reason::EmptyDatagram, || format!("from {source}"));
             return FromNetwork::Ignore;

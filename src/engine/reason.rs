@@ -57,9 +57,14 @@ reasons! {
     InstanceMissing => "the kernel does not know the instance",
         "create it with \"jool instance add\" in this network namespace, or spell it in the module \
          file exactly as \"jool instance display\" does";
-    /// Netlink does not know the family any more.
-    ModuleGone => "Jool's kernel module was unloaded",
-        "load it with \"modprobe jool\", create the instance, and restart joold";
+    /// Sessions came from the network, or a request was on its way, while the module was not loaded.
+    ModuleMissing => "sessions and requests dropped while Jool's kernel module was not loaded", "";
+    /// The controller could not be asked for Jool's family.
+    ControllerFailed => "cannot ask the kernel for the netlink family \"Jool\"",
+        "joold asks again every few seconds";
+    /// The family lacks the group of session batches.
+    StrangeModule => "the kernel's netlink family \"Jool\" has no group \"joold\"",
+        "expected the module of Jool 4.1 (\"modinfo jool\" tells its version)";
     /// The kernel answered a JOOLD_ACK with an error.
     AckRefused => "the kernel refused an acknowledgement",
         "until this is mended, sessions leave late or not at all";
@@ -101,17 +106,13 @@ reasons! {
 impl Reason {
     /// Those that are over when a batch of our instance comes. It does not show that requests are
     /// taken again: the kernel multicasts batches to whoever listens.
-    pub const ENDED_BY_A_BATCH: [Self; 3] = [
-        Self::ForeignVersion,
-        Self::InstanceMissing,
-        Self::ModuleGone,
-    ];
+    pub const ENDED_BY_A_BATCH: [Self; 2] = [Self::ForeignVersion, Self::InstanceMissing];
 
     /// Whether nothing is synchronized until somebody does something about it.
     pub fn is_fatal(self) -> bool {
         matches!(
             self,
-            Self::ForeignVersion | Self::NotPermitted | Self::InstanceMissing | Self::ModuleGone
+            Self::ForeignVersion | Self::NotPermitted | Self::InstanceMissing | Self::StrangeModule
         )
     }
 }

@@ -10,7 +10,15 @@ use proptest::prelude::*;
 const FAMILY: u16 = 0x1d;
 
 fn engine() -> Engine {
-    Engine::new(InstanceName::DEFAULT, FAMILY, Instant::now())
+    serving(InstanceName::DEFAULT, FAMILY)
+}
+
+/// An engine whose module is there.
+fn serving(instance: InstanceName, family: u16) -> Engine {
+    let mut engine = Engine::new(instance, Instant::now());
+    assert!(engine.module_found(family));
+    assert_eq!(engine.next_event(), Some(Event::ModuleLoaded));
+    engine
 }
 
 fn session() -> Session {
@@ -114,11 +122,7 @@ fn instance_names_compare_without_case() {
 
 #[test]
 fn requests_spell_the_instance_and_the_version_as_the_kernel_does() {
-    let mut engine = Engine::new(
-        InstanceName::new("DeFault").unwrap(),
-        FAMILY,
-        Instant::now(),
-    );
+    let mut engine = serving(InstanceName::new("DeFault").unwrap(), FAMILY);
     let mut buffer = vec![0; Add::HEADROOM + 40];
     engine.prepare(&mut buffer);
     assert!(!engine.needs_preparation());
@@ -142,7 +146,7 @@ fn requests_spell_the_instance_and_the_version_as_the_kernel_does() {
 
 /// Whether batches of these instances are forwarded, one after the other, by a daemon for "a".
 fn forwarded(names: &[&str]) -> Vec<bool> {
-    let mut engine = Engine::new(InstanceName::new("a").unwrap(), FAMILY, Instant::now());
+    let mut engine = serving(InstanceName::new("a").unwrap(), FAMILY);
     let mut forward = |name: &&str| {
         let mut message = FromModule::batch(name).bytes;
         engine.on_kernel(Instant::now(), 0, &mut message) != FromKernel::Ignore
@@ -295,19 +299,87 @@ fn a_batch_ends_the_trouble_of_a_missing_instance() {
 #[test]
 fn netlinks_own_errors_are_told_in_words() {
     let mut engine = engine();
+    engine.on_kernel(Instant::now(), 0, &mut ack_failed(libc::ENOMEM));
+    assert_eq!(
+        troubles(&mut engine),
+        [(
+            Reason::AckRefused,
+            "Cannot allocate memory (error 12)".to_owned()
+        )]
+    );
+}
+
+/// What netlink says when it cannot deliver an acknowledgement.
+fn ack_failed(errno: i32) -> Vec<u8> {
     let mut message = vec![0; 36];
     message[..4].copy_from_slice(&36u32.to_ne_bytes());
     message[4..6].copy_from_slice(&netlink::ERROR.to_ne_bytes());
     message[8] = Command::JooldAck as u8;
-    message[16..20].copy_from_slice(&(-libc::ENOENT).to_ne_bytes());
-    engine.on_kernel(Instant::now(), 0, &mut message);
-    assert_eq!(
-        troubles(&mut engine),
-        [(
-            Reason::ModuleGone,
-            "No such file or directory (error 2)".to_owned()
-        )]
-    );
+    message[16..20].copy_from_slice(&(-errno).to_ne_bytes());
+    message
+}
+
+#[test]
+fn a_request_that_finds_no_family_is_counted_and_has_the_module_looked_for() {
+    let mut engine = engine();
+    assert!(!engine.doubts_module());
+    engine.on_kernel(Instant::now(), 0, &mut ack_failed(libc::ENOENT));
+    assert_eq!(engine.counters().lost(Reason::ModuleMissing), 1);
+    assert!(engine.doubts_module());
+    assert!(!engine.module_found(FAMILY), "it is the same");
+    assert!(!engine.doubts_module());
+    assert_eq!(engine.next_event(), None);
+}
+
+#[test]
+fn each_change_of_the_module_is_told_once() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    for (change, told) in [
+        (None, Some(Event::ModuleMissing)),
+        (None, None),
+        (Some(FAMILY), Some(Event::ModuleLoaded)),
+        (Some(FAMILY), None),
+        (None, Some(Event::ModuleUnloaded)),
+        (None, None),
+        (Some(FAMILY + 1), Some(Event::ModuleLoaded)),
+        (Some(FAMILY + 2), Some(Event::ModuleLoaded)),
+    ] {
+        match change {
+            Some(family) => drop(engine.module_found(family)),
+            None => engine.module_missing(),
+        }
+        assert_eq!(engine.next_event(), told);
+        assert_eq!(engine.has_module(), change.is_some());
+    }
+}
+
+#[test]
+fn without_a_module_what_comes_is_counted_and_nothing_is_told_of_each() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    engine.module_missing();
+    engine.next_event();
+    let source = "[2001:db8::2]:6464".parse().unwrap();
+    for _ in 0..3 {
+        let verdict = engine.on_datagram(Instant::now(), source, &mut [0; 2000], 40);
+        assert_eq!(verdict, FromNetwork::Ignore);
+    }
+    assert_eq!(engine.counters().lost(Reason::ModuleMissing), 3);
+    assert_eq!(engine.next_event(), Some(Event::FirstDatagram(source)));
+    assert_eq!(engine.next_event(), None);
+}
+
+#[test]
+fn a_new_modules_batches_are_served_and_an_old_ones_are_not() {
+    let mut engine = serving(InstanceName::DEFAULT, FAMILY + 1);
+    let mut batch = FromModule::batch("default");
+    let verdict = engine.on_kernel(Instant::now(), 0, &mut batch.bytes);
+    assert_eq!(verdict, FromKernel::Ignore);
+    engine.module_missing();
+    engine.module_found(FAMILY);
+    let verdict = engine.on_kernel(Instant::now(), 0, &mut batch.bytes);
+    assert!(matches!(verdict, FromKernel::Forward(_)));
+    let request = netlink::Message::new_checked(engine.acknowledgements()).unwrap();
+    assert_eq!(request.kind(), FAMILY);
 }
 
 #[test]
@@ -356,7 +428,7 @@ mod as_a_real_module_says_it {
     /// What the engine tells after one message of a real module.
     fn told(mut message: Vec<u8>, command: Command) -> Vec<(Reason, String)> {
         message[8..12].copy_from_slice(&u32::from(command as u8).to_ne_bytes());
-        let mut engine = Engine::new(InstanceName::DEFAULT, samples::FAMILY, Instant::now());
+        let mut engine = serving(InstanceName::DEFAULT, samples::FAMILY);
         assert_eq!(
             engine.on_kernel(Instant::now(), 0, &mut message),
             FromKernel::Ignore
@@ -366,7 +438,7 @@ mod as_a_real_module_says_it {
 
     #[test]
     fn a_batch_is_forwarded() {
-        let mut engine = Engine::new(InstanceName::DEFAULT, samples::FAMILY, Instant::now());
+        let mut engine = serving(InstanceName::DEFAULT, samples::FAMILY);
         let verdict = engine.on_kernel(Instant::now(), 0, &mut samples::BATCH.clone());
         let piece = Piece {
             range: 52..92,

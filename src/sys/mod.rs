@@ -8,7 +8,10 @@ mod start;
 
 pub use datagrams::{Arrival, Inbox, Sending, Sendings};
 pub use netlink::{KERNEL, Receipt, into_socket, receive_netlink};
-pub use options::{count_overruns, dropped, mtu, set_multicast_interface_v4, set_receive_buffer};
+pub use options::{
+    count_overruns, dropped, join_netlink_group, leave_netlink_group, mtu,
+    set_multicast_interface_v4, set_receive_buffer,
+};
 pub use start::{arguments, prepare};
 
 use std::io;

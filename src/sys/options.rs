@@ -88,6 +88,33 @@ pub fn count_overruns(socket: &impl AsFd) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &on)
 }
 
+/// Has a netlink socket hear a multicast group of its protocol.
+///
+/// # Errors
+/// Those of setsockopt(2), `NETLINK_ADD_MEMBERSHIP`; `ENOENT` or `EINVAL` when there is no such
+/// group.
+pub fn join_netlink_group(socket: &impl AsFd, group: u32) -> io::Result<()> {
+    set(
+        socket,
+        libc::SOL_NETLINK,
+        libc::NETLINK_ADD_MEMBERSHIP,
+        &group,
+    )
+}
+
+/// The opposite of [`join_netlink_group`].
+///
+/// # Errors
+/// Those of setsockopt(2), `NETLINK_DROP_MEMBERSHIP`.
+pub fn leave_netlink_group(socket: &impl AsFd, group: u32) -> io::Result<()> {
+    set(
+        socket,
+        libc::SOL_NETLINK,
+        libc::NETLINK_DROP_MEMBERSHIP,
+        &group,
+    )
+}
+
 /// How many messages the socket had to drop since it was opened; the number wraps.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::env;
 use jool_simulated::daemon::{Configuration, Program};
 use jool_simulated::node::{INSTANCE, pair};
 use jool_simulated::{requests, sample};
-use joold::family::Family;
+use joold::controller::{Controller, Found};
 use joold::modsocket::ModSocket;
 use joold::wire::jool::{Command, Version};
 use joold::wire::request::{Address, Plain};
@@ -34,8 +34,11 @@ fn what_an_acknowledgement_releases_is_there_when_it_returns() -> Outcome {
 
 /// Acknowledges nine batches, and finds the next one in the socket each time without waiting.
 pub fn client() -> Result<(), Box<dyn std::error::Error>> {
-    let family = Family::resolve().map_err(|failure| failure.message)?;
-    let socket = ModSocket::open(family.group, 1 << 18)?;
+    let Found::Family(family) = Controller::open()?.find()? else {
+        return Err("the module is not loaded".into());
+    };
+    let mut socket = ModSocket::open(1 << 18)?;
+    socket.hear(Some(family.group))?;
     let mut room = [0; 4096];
     let address = Address {
         family: family.id,

@@ -21,7 +21,10 @@ pub fn tests() -> Vec<Trial> {
         another_minor_version_is_an_error_that_names_both
         a_module_of_another_minor_version_refuses_and_is_quoted
         a_netlink_message_from_anybody_but_the_kernel_is_ignored
-        without_the_module_it_says_what_to_load
+        without_the_module_it_waits_and_says_what_to_load
+        a_reloaded_module_is_served_by_the_same_sockets
+        a_router_that_only_receives_notices_a_reload
+        a_module_that_is_reloaded_again_and_again_is_served_each_time
     })
 }
 
@@ -190,13 +193,66 @@ fn a_netlink_message_from_anybody_but_the_kernel_is_ignored() -> Outcome {
     Ok(())
 }
 
-fn without_the_module_it_says_what_to_load() -> Outcome {
-    let (mut j, _k) = pair(Version::SUPPORTED)?;
+fn without_the_module_it_waits_and_says_what_to_load() -> Outcome {
+    let (mut j, mut k) = pair(Version::SUPPORTED)?;
     j.kernel.unload();
-    j.start(&program(), &configuration(Network::Ipv6, Side::J))?;
-    let status = daemon(&mut j)?.wait()?;
-    let said = daemon(&mut j)?.said();
-    assert_eq!(status.code(), Some(69), "{said}");
-    assert!(said.contains("modprobe jool"), "{said}");
+    let network = Network::Ipv6;
+    k.start_and_wait(&program(), &configuration(network, Side::K))?;
+    j.start(&program(), &configuration(network, Side::J))?;
+    let said = daemon(&mut j)?.wait_for("modprobe jool")?;
+    assert!(said.contains("not loaded"), "{said}");
+    load_again(&j)?;
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)
+}
+
+/// Loads the module and creates the instance, and waits until the daemon hears it.
+fn load_again(node: &Node) -> Outcome {
+    node.kernel.load();
+    node.kernel.add_instance(INSTANCE);
+    Ok(node.wait_until_it_hears_the_kernel()?)
+}
+
+/// Names of what the daemon has open, by its numbers.
+fn descriptors(node: &mut Node) -> Result<Vec<String>, libtest_mimic::Failed> {
+    Ok(daemon(node)?.descriptors()?)
+}
+
+fn a_reloaded_module_is_served_by_the_same_sockets() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let before = descriptors(&mut j)?;
+    j.kernel.unload();
+    daemon(&mut j)?.wait_for("was unloaded")?;
+    load_again(&j)?;
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)?;
+    k.kernel.translate(INSTANCE, &sample::udp(1000));
+    flush(&k);
+    wait_for_sessions(&j, 37)?;
+    assert_eq!(descriptors(&mut j)?, before);
+    Ok(())
+}
+
+fn a_router_that_only_receives_notices_a_reload() -> Outcome {
+    let (j, mut k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    k.kernel.unload();
+    daemon(&mut k)?.wait_for("was unloaded")?;
+    translate(&j, (0..36).map(sample::udp));
+    load_again(&k)?;
+    translate(&j, (36..72).map(sample::udp));
+    wait_for_sessions(&k, 36)
+}
+
+fn a_module_that_is_reloaded_again_and_again_is_served_each_time() -> Outcome {
+    const TIMES: u32 = 40;
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let before = descriptors(&mut j)?;
+    for time in 0..TIMES {
+        j.kernel.unload();
+        load_again(&j)?;
+        translate(&j, (time * 36..(time + 1) * 36).map(sample::udp));
+        wait_for_sessions(&k, 36 * (time as usize + 1))?;
+    }
+    assert_eq!(descriptors(&mut j)?, before);
     Ok(())
 }

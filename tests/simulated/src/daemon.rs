@@ -141,6 +141,22 @@ impl Daemon {
         fs::read_to_string(format!("/proc/{}/{file}", self.id()))
     }
 
+    /// What it has open, in the order of the descriptors: kinds and numbers, as `/proc` names them.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn descriptors(&self) -> io::Result<Vec<String>> {
+        let mut open = Vec::new();
+        for entry in fs::read_dir(format!("/proc/{}/fd", self.id()))? {
+            let entry = entry?;
+            let number = entry.file_name().to_string_lossy().into_owned();
+            let what = fs::read_link(entry.path())?;
+            open.push(format!("{number}: {}", what.display()));
+        }
+        open.sort();
+        Ok(open)
+    }
+
     /// How many threads it has.
     ///
     /// # Errors

@@ -149,6 +149,16 @@ impl Node {
         })
     }
 
+    /// Waits until the daemon is in the group of the module that is loaded now.
+    ///
+    /// # Errors
+    /// When it does not get that far.
+    pub fn wait_until_it_hears_the_kernel(&self) -> Result<(), String> {
+        wait::for_some("the daemon to join the module's group", || {
+            self.hears_kernel(self.daemon.as_ref()?).then_some(())
+        })
+    }
+
     /// Whether any socket of the namespace is in Jool's netlink group.
     fn hears_kernel(&self, daemon: &Daemon) -> bool {
         let Some(group) = self.kernel.module().group() else {
