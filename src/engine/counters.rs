@@ -43,6 +43,8 @@ pub struct Counters {
     pub merged: u64,
     /// Updates that are held now, until their session's window ends.
     pub held: u64,
+    /// Datagrams of sessions that came in the other byte order.
+    pub converted: u64,
     lost: [u64; Reason::ALL.len()],
 }
 
@@ -55,6 +57,7 @@ impl Default for Counters {
             waits: 0,
             merged: 0,
             held: 0,
+            converted: 0,
             lost: [0; Reason::ALL.len()],
         }
     }
@@ -113,6 +116,10 @@ impl fmt::Display for Counters {
         }
         if self.waits != 0 {
             write!(f, "; waited for room in the network: {}", self.waits)?;
+        }
+        if self.converted != 0 {
+            let converted = self.converted;
+            write!(f, "; converted from the other byte order: {converted}")?;
         }
         for &reason in Reason::ALL {
             if self.lost(reason) != 0 {

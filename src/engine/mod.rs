@@ -23,6 +23,7 @@ pub use refresh::Limits;
 
 use crate::failure::words;
 use crate::sys::KERNEL;
+use crate::wire::datagram::{self, Refusal};
 use crate::wire::jool::{Command, InstanceName, Message, Translator, Version, root};
 use crate::wire::request::{Add, Address, Repeated};
 use crate::wire::session::Format;
@@ -498,13 +499,43 @@ impl Engine {
             self.lose(now, Reason::EmptyDatagram, || format!("from {source}"));
             return FromNetwork::Ignore;
         }
-        match Add::finish(buffer, length) {
+        let sessions = buffer
+            .get_mut(Add::HEADROOM..Add::HEADROOM + length)
+            .filter(|_| length <= Add::LONGEST)
+            .map(|contents| datagram::admit(contents, self.version.map(Format::of)));
+        let admitted = match sessions {
+            Some(Ok(admitted)) => admitted,
+            Some(Err(refusal)) => return self.refuse(now, source, refusal),
+            None => {
+                self.oversized(now, source);
+                return FromNetwork::Ignore;
+            }
+        };
+        self.counters.converted += u64::from(admitted.converted);
+        match Add::finish(buffer, admitted.length) {
             Some(total) => FromNetwork::Add(total),
             None => {
                 self.oversized(now, source);
                 FromNetwork::Ignore
             }
         }
+    }
+
+    fn refuse(&mut self, now: Instant, source: SocketAddr, refusal: Refusal) -> FromNetwork {
+        match refusal {
+            Refusal::Framing(problem) => self.lose(now, Reason::MalformedDatagram, || {
+                format!("it has {problem}; from {source}")
+            }),
+            Refusal::OtherFormat(_) => {
+                self.lose(now, Reason::ForeignDatagram, || format!("from {source}"));
+            }
+            Refusal::Session { number, problem } => self.lose(now, Reason::BadSession, || {
+                format!("session {}: {problem}; from {source}", number + 1)
+            }),
+            // A joold that says more than upstream's does.
+            Refusal::NoSessions => self.counters.lose(Reason::NoSessions, 1),
+        }
+        FromNetwork::Ignore
     }
 
     /// A datagram came that was longer than its buffer.

@@ -85,6 +85,17 @@ reasons! {
         "check the out interface and the route to the multicast address";
     /// A datagram without a single byte.
     EmptyDatagram => "empty datagram dropped", "";
+    /// A datagram that is no row of sessions.
+    MalformedDatagram => "malformed datagram dropped",
+        "find out who sends to the multicast group besides joold";
+    /// A datagram of sessions as another version of Jool writes them.
+    ForeignDatagram => "datagram of a router with another version of Jool dropped",
+        "Jool up to 4.1.11 and since 4.1.12 write sessions differently: upgrade the older one";
+    /// A datagram with a session that no NAT64 has.
+    BadSession => "datagram with an impossible session dropped",
+        "find out who sends to the multicast group besides joold";
+    /// A datagram without sessions: what another joold says to its like.
+    NoSessions => "datagram without sessions ignored", "";
     /// A datagram longer than any joold sends.
     OversizedDatagram => "datagram longer than 2048 bytes dropped",
         "find out who sends to the multicast group besides joold";

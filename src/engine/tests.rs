@@ -408,6 +408,59 @@ fn a_datagram_becomes_a_request_without_moving() {
 }
 
 #[test]
+fn a_datagram_that_the_kernel_should_not_see_is_counted_by_its_reason() {
+    let mut engine = engine();
+    let mut flat = Vec::new();
+    session().emit(Format::Flat, &mut flat);
+    let mut nested = Vec::new();
+    session().emit(Format::Nested, &mut nested);
+    let mut impossible = flat.clone();
+    impossible[39] = 7 << 2;
+    let whole_and_impossible = [&flat[..], &impossible].concat();
+    // Flat sessions are this module's.
+    let mut batch = FromModule::batch("default");
+    batch.bytes[24..28].copy_from_slice(&Version::SUPPORTED.to_bytes());
+    engine.on_kernel(Instant::now(), 0, &mut batch.bytes);
+    let source = "192.0.2.2:6464".parse().unwrap();
+    let mut buffer = vec![0; Add::HEADROOM + 2000];
+    for (contents, reason, detail) in [
+        (
+            &flat[..39],
+            Reason::MalformedDatagram,
+            "it has a length field of 40, more than there is; from 192.0.2.2:6464",
+        ),
+        (&nested, Reason::ForeignDatagram, "from 192.0.2.2:6464"),
+        (
+            &whole_and_impossible,
+            Reason::BadSession,
+            "session 2: a session whose TCP state is 7; from 192.0.2.2:6464",
+        ),
+    ] {
+        buffer[Add::HEADROOM..][..contents.len()].copy_from_slice(contents);
+        let verdict = engine.on_datagram(Instant::now(), source, &mut buffer, contents.len());
+        assert_eq!(verdict, FromNetwork::Ignore);
+        assert_eq!(engine.counters().lost(reason), 1);
+        assert_eq!(troubles(&mut engine), [(reason, detail.to_owned())]);
+    }
+}
+
+#[test]
+fn what_another_joold_adds_behind_the_sessions_does_not_reach_the_kernel() {
+    let mut engine = engine();
+    let mut contents = Vec::new();
+    session().emit(Format::Flat, &mut contents);
+    contents.extend([0, 0, 1, 1, 9, 9, 9, 9]);
+    let mut buffer = vec![0; Add::HEADROOM + 2000];
+    engine.prepare(&mut buffer);
+    buffer[Add::HEADROOM..][..contents.len()].copy_from_slice(&contents);
+    let source = "192.0.2.2:6464".parse().unwrap();
+    let verdict = engine.on_datagram(Instant::now(), source, &mut buffer, contents.len());
+    assert_eq!(verdict, FromNetwork::Add(Add::HEADROOM + 40));
+    let request = netlink::Message::new_checked(&buffer).unwrap();
+    assert_eq!(request.bytes().len(), Add::HEADROOM + 40);
+}
+
+#[test]
 fn empty_and_oversized_datagrams_are_dropped_and_counted() {
     let mut engine = engine();
     let mut buffer = vec![0; Add::HEADROOM + 65535];

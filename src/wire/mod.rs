@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod controller;
+pub mod datagram;
 pub mod generic;
 pub mod jool;
 pub mod link;

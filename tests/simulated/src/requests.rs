@@ -58,3 +58,32 @@ pub fn datagram(sessions: &[Session], format: Format) -> Vec<u8> {
     }
     out
 }
+
+/// The same from a machine of the other byte order: what is not in network order is turned round.
+pub fn from_the_other_byte_order(sessions: &[Session], format: Format) -> Vec<u8> {
+    /// Where 16-bit numbers stand in a nested session, headers included, and the expiration.
+    fn nested(session: &mut [u8]) {
+        let mut numbers = vec![0, 2];
+        for (address, size) in [(4, 16), (36, 16), (68, 4), (88, 4)] {
+            let port = address + 8 + size;
+            numbers.extend([address, address + 2, address + 4, address + 6]);
+            numbers.extend([port, port + 2, port + 4]);
+        }
+        numbers.extend([108, 116, 124, 132].iter().flat_map(|at| [*at, at + 2]));
+        for at in numbers {
+            session[at..at + 2].reverse();
+        }
+        session[136..140].reverse();
+    }
+    let mut out = datagram(sessions, format);
+    for session in out.chunks_exact_mut(format.size()) {
+        match format {
+            Format::Flat => {
+                session[..2].reverse();
+                session[2..4].reverse();
+            }
+            Format::Nested => nested(session),
+        }
+    }
+    out
+}
