@@ -8,8 +8,6 @@ use std::{fmt, io};
 pub enum Exit {
     /// 64: the command line is wrong.
     Usage = 64,
-    /// 69: something that the daemon needs is not there, such as the kernel module.
-    Unavailable = 69,
     /// 71: the operating system refused something.
     System = 71,
     /// 77: the daemon may not do what it has to.
@@ -40,14 +38,6 @@ impl Failure {
     pub fn configuration(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Configuration,
-            message: message.into(),
-        }
-    }
-
-    /// Something is not there.
-    pub fn unavailable(message: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Unavailable,
             message: message.into(),
         }
     }
