@@ -81,8 +81,8 @@ def mutated_datagrams(stage, at_j):
     count = received(at_j) - received_before
     stage.check(f"{MUTATED} mutated datagrams reach the daemon", count >= MUTATED, MUTATED, count)
     given = stage.j.statistics()["JOOLD_PKT_RCVD"] - given_before
-    stage.check(f"some are for the kernel ({given}), most are not", MUTATED // 100 < given < MUTATED // 2,
-                f"{MUTATED // 100} to {MUTATED // 2}", given)
+    stage.check(f"some of them ({given}) are for the kernel, and some are not", MUTATED // 4 < given < MUTATED * 3 // 4,
+                f"{MUTATED // 4} to {MUTATED * 3 // 4}", given)
     stage.check_equal("J's kernel log has no complaint about them", [], complaints()[len(complaints_before):])
     still_in_sync(stage, "after mutated datagrams")
 
