@@ -1,0 +1,164 @@
+//! What the kernel says, and which module says it.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::{Heard, KERNEL_BUDGET, KERNEL_MESSAGES, PATIENCE, Reactor, Served};
+use crate::controller::Found;
+use crate::engine::{FromKernel, Reason};
+
+/// How often the module is looked for while it is not there. Its coming is heard of; this is for the
+/// day when that gets lost.
+const SEARCH: Duration = Duration::from_secs(5);
+
+impl Reactor {
+    pub(super) fn serve_controller(&mut self, now: Instant) -> Served {
+        if self.controller.has_news() {
+            // What an old module said last would be none of a new one's words.
+            self.serve_kernel(now);
+            self.look_for_module(now);
+        }
+        Served::Dry
+    }
+
+    /// Finds out which module there is, if any, and hears that one.
+    pub(super) fn look_for_module(&mut self, now: Instant) {
+        self.search = None;
+        let heard = self.controller.find().and_then(|found| match found {
+            Found::Family(family) => self.modsocket.hear(Some(family.group)).map(|()| found),
+            Found::Nothing | Found::Stranger => self.modsocket.hear(None).map(|()| found),
+        });
+        match heard {
+            Ok(Found::Family(family)) => {
+                self.engine.succeeded(Reason::ControllerFailed);
+                self.engine.succeeded(Reason::StrangeModule);
+                if self.engine.module_found(family.id) {
+                    // Whoever served this instance before may have died without acknowledging its
+                    // last batch.
+                    self.acknowledge(now);
+                }
+                return;
+            }
+            Ok(Found::Nothing) => {
+                self.engine.succeeded(Reason::ControllerFailed);
+                self.engine.module_missing();
+            }
+            Ok(Found::Stranger) => {
+                let detail = || "nothing is synchronized".to_owned();
+                self.engine.lose(now, Reason::StrangeModule, detail);
+                self.engine.module_missing();
+            }
+            Err(error) => self.engine.failed(now, Reason::ControllerFailed, &error),
+        }
+        self.search = Some(now + SEARCH);
+    }
+
+    /// Receives and acknowledges what the kernel has, and sends it all together. The kernel's
+    /// next batch, if there is one, is in the socket when the acknowledgement returns.
+    pub(super) fn serve_kernel(&mut self, now: Instant) -> Served {
+        let (mut batches, mut failures) = (0, 0);
+        for _ in 0..KERNEL_MESSAGES {
+            match self.receive_from_kernel(now) {
+                Heard::Batch => batches += 1,
+                Heard::Other => (),
+                Heard::Trouble => failures += 1,
+                Heard::NoRoom => return Served::Dry,
+                Heard::Nothing if self.engine.owes_acknowledgement() => {
+                    self.count_overrun(now);
+                    failures += usize::from(!self.acknowledge(now));
+                }
+                Heard::Nothing => {
+                    self.engine.rest();
+                    self.send(now);
+                    return Served::Dry;
+                }
+            }
+            if self.engine.is_fulfilled() {
+                failures += usize::from(!self.acknowledge(now));
+            }
+            if failures >= PATIENCE {
+                self.send(now);
+                return Served::Dry;
+            }
+            if batches >= KERNEL_BUDGET {
+                break;
+            }
+        }
+        self.send(now);
+        Served::Remaining
+    }
+
+    /// Receives one message into the outbox, which is sent first if it is full.
+    pub(super) fn receive_from_kernel(&mut self, now: Instant) -> Heard {
+        if self.outbox.room().is_none() {
+            self.send(now);
+        }
+        let Some(room) = self.outbox.room().filter(|_| !self.blocked) else {
+            return Heard::NoRoom;
+        };
+        match self.modsocket.receive(room) {
+            Ok(receipt) if receipt.truncated => {
+                self.engine.truncated(now, receipt.length);
+                Heard::Batch
+            }
+            Ok(receipt) => {
+                self.engine.succeeded(Reason::KernelReceive);
+                let message = &mut room[..receipt.length];
+                match self.engine.on_kernel(now, receipt.port, message) {
+                    FromKernel::Forward(piece) => {
+                        self.outbox.keep(&piece);
+                        Heard::Batch
+                    }
+                    FromKernel::Ignore => Heard::Other,
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                self.engine.overrun();
+                let lost = self.modsocket.lost().max(1);
+                self.lose_from_kernel(now, lost);
+                Heard::Other
+            }
+            Err(error) => {
+                self.engine.failed(now, Reason::KernelReceive, &error);
+                Heard::Trouble
+            }
+        }
+    }
+
+    /// After an overrun: counts what was lost until the socket was empty again.
+    pub(super) fn count_overrun(&mut self, now: Instant) {
+        if self.engine.is_overrun() {
+            let lost = self.modsocket.lost();
+            self.lose_from_kernel(now, lost);
+        }
+    }
+
+    fn lose_from_kernel(&mut self, now: Instant, lost: u32) {
+        if lost > 0 {
+            let detail = || format!("{lost} of them");
+            self.engine
+                .lose_several(now, Reason::KernelOverrun, lost.into(), detail);
+        }
+    }
+
+    /// Releases the kernel's next batches; tells whether that went well. If not, they are still
+    /// owed.
+    fn acknowledge(&mut self, now: Instant) -> bool {
+        if !self.engine.has_module() {
+            self.engine.rest();
+            return true;
+        }
+        match self.modsocket.send(self.engine.acknowledgements()) {
+            Ok(()) => {
+                self.engine.acknowledged();
+                self.engine.succeeded(Reason::AckNotSent);
+                true
+            }
+            Err(error) => {
+                self.engine.failed(now, Reason::AckNotSent, &error);
+                false
+            }
+        }
+    }
+}

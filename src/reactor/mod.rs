@@ -1,0 +1,284 @@
+//! The one loop: waits for the sockets, moves bytes between them and the engine.
+//!
+//! mio reports readiness once, when it changes. So each source is served until it has nothing
+//! left, or until its budget is spent; then it is remembered as ready, and the others come first.
+
+mod kernel;
+mod network;
+mod stop;
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook_mio::v1_0::Signals;
+use slab::Slab;
+
+use crate::controller::Controller;
+use crate::engine::{Engine, Reason};
+use crate::failure::Failure;
+use crate::logging;
+use crate::modsocket::ModSocket;
+use crate::netsocket::{NetSocket, SLOTS};
+use crate::outbox::Outbox;
+use crate::report;
+use crate::statsocket::StatSocket;
+
+/// How many batches the kernel may bring before the others get their turn.
+const KERNEL_BUDGET: usize = 32;
+
+/// How many messages of any kind the kernel may bring before the others get their turn: its errors
+/// share the socket with its batches, and all datagrams of a turn may end in one.
+const KERNEL_MESSAGES: usize = KERNEL_BUDGET + 2 * NETWORK_BUDGET * SLOTS;
+
+/// How many times all slots may be filled by the network before the others get their turn. That
+/// is more than the kernel's budget: what the kernel has can wait in its queue, what the network
+/// has is lost if it waits for too long.
+const NETWORK_BUDGET: usize = 4;
+
+/// After how many errors in a turn a source is left alone until it has something new.
+const PATIENCE: usize = 4;
+
+/// How many stats requests are answered before the others get their turn.
+const STATS_BUDGET: usize = 32;
+
+/// What the reactor polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Controller,
+    Kernel,
+    Network,
+    Stats,
+    Signals,
+}
+
+/// A polled source, and whether something may be left in it.
+#[derive(Clone, Copy, Debug)]
+struct Polled {
+    source: Source,
+    ready: bool,
+}
+
+/// How serving a source ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// It has nothing left; the poll will tell when that changes.
+    Dry,
+    /// Its budget is spent.
+    Remaining,
+}
+
+/// What came from the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// A batch.
+    Batch,
+    /// Something that is for the engine alone.
+    Other,
+    /// The socket failed.
+    Trouble,
+    /// Nothing is left.
+    Nothing,
+    /// The network has no room, so that nothing was received.
+    NoRoom,
+}
+
+/// The sockets, the engine, and the loop around them.
+pub struct Reactor {
+    poll: Poll,
+    sources: Slab<Polled>,
+    engine: Engine,
+    controller: Controller,
+    modsocket: ModSocket,
+    netsocket: NetSocket,
+    statsocket: Option<StatSocket>,
+    signals: Signals,
+    outbox: Outbox,
+    /// Whether the outbox waits for room in the network. Until then nothing is received from the
+    /// kernel, nor acknowledged: its queue is the buffer.
+    blocked: bool,
+    /// Whether the network was reported to have room since it had none.
+    writable: bool,
+    /// When the module is looked for again, if it is missing.
+    search: Option<Instant>,
+    stopped_by: Option<&'static str>,
+}
+
+impl Reactor {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// Those of epoll(7) and sigaction(2).
+    pub fn new(
+        engine: Engine,
+        controller: Controller,
+        modsocket: ModSocket,
+        netsocket: NetSocket,
+        statsocket: Option<StatSocket>,
+    ) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::system("cannot set up the event loop", &error);
+        let outbox = Outbox::new(netsocket.payload());
+        let mut reactor = Self {
+            poll: Poll::new().map_err(failed)?,
+            sources: Slab::with_capacity(5),
+            engine,
+            controller,
+            modsocket,
+            netsocket,
+            statsocket,
+            signals: Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(failed)?,
+            outbox,
+            blocked: false,
+            writable: false,
+            search: None,
+            stopped_by: None,
+        };
+        reactor.register().map_err(failed)?;
+        Ok(reactor)
+    }
+
+    fn register(&mut self) -> io::Result<()> {
+        // What arrived before the registration is not reported: everything starts as ready.
+        let registry = self.poll.registry();
+        let sources = &mut self.sources;
+        let mut token = |source| {
+            Token(sources.insert(Polled {
+                source,
+                ready: true,
+            }))
+        };
+        let read = Interest::READABLE;
+        // First, so that a batch of a module that has just come finds the engine prepared.
+        let news = self.controller.as_raw_fd();
+        registry.register(&mut SourceFd(&news), token(Source::Controller), read)?;
+        let kernel = self.modsocket.as_raw_fd();
+        registry.register(&mut SourceFd(&kernel), token(Source::Kernel), read)?;
+        registry.register(&mut self.netsocket.socket, token(Source::Network), read)?;
+        if let Some(statsocket) = &mut self.statsocket {
+            registry.register(&mut statsocket.socket, token(Source::Stats), read)?;
+        }
+        registry.register(&mut self.signals, token(Source::Signals), read)
+    }
+
+    /// Runs until a signal ends it.
+    ///
+    /// # Errors
+    /// When the poll itself fails.
+    pub fn run(&mut self) -> Result<(), Failure> {
+        log::info!("all sockets are open");
+        self.look_for_module(Instant::now());
+        self.tell();
+        let mut events = Events::with_capacity(self.sources.len());
+        while self.stopped_by.is_none() {
+            self.wait(&mut events)?;
+            let now = Instant::now();
+            self.engine.elapse(now);
+            self.collect_due(now);
+            if self.engine.doubts_module() || self.search.is_some_and(|due| due <= now) {
+                self.look_for_module(now);
+            }
+            for key in 0..self.sources.capacity() {
+                self.serve(key, now);
+            }
+            self.send(now);
+            self.tell();
+        }
+        self.finish(&mut events);
+        log::info!(
+            "stopping on {}: {}",
+            self.stopped_by.unwrap_or_default(),
+            self.engine.counters()
+        );
+        Ok(())
+    }
+
+    fn wait(&mut self, events: &mut Events) -> Result<(), Failure> {
+        let remaining = self.sources.iter().any(|(_, polled)| polled.ready);
+        let timeout = match remaining {
+            true => Some(Duration::ZERO),
+            false => self
+                .deadline()
+                .map(|deadline| deadline.saturating_duration_since(Instant::now())),
+        };
+        self.poll(events, timeout)
+            .map_err(|error| Failure::system("cannot wait for events", &error))
+    }
+
+    /// Waits, and remembers what is ready.
+    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, timeout) {
+            Ok(()) => (),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        for event in events.iter() {
+            if let Some(polled) = self.sources.get_mut(event.token().0) {
+                polled.ready = true;
+                self.writable |= polled.source == Source::Network && event.is_writable();
+            }
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        // What is due cannot go before there is room for it.
+        let due = self.engine.due().filter(|_| !self.blocked);
+        let deadlines = [self.engine.deadline(), due, self.search];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn serve(&mut self, key: usize, now: Instant) {
+        let Some(&Polled {
+            source,
+            ready: true,
+        }) = self.sources.get(key)
+        else {
+            return;
+        };
+        let served = match source {
+            Source::Controller => self.serve_controller(now),
+            Source::Kernel => self.serve_kernel(now),
+            Source::Network => self.serve_network(now),
+            Source::Stats => self.serve_stats(now),
+            Source::Signals => self.serve_signals(),
+        };
+        self.sources[key].ready = served == Served::Remaining;
+    }
+
+    /// Logs what happened.
+    fn tell(&mut self) {
+        while let Some(event) = self.engine.next_event() {
+            report::log(&event);
+        }
+    }
+
+    fn serve_stats(&mut self, now: Instant) -> Served {
+        let Some(statsocket) = &self.statsocket else {
+            return Served::Dry;
+        };
+        for _ in 0..STATS_BUDGET {
+            match statsocket.answer(self.engine.counters()) {
+                Ok(()) => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Served::Dry,
+                Err(error) => self.engine.failed(now, Reason::StatsFailed, &error),
+            }
+        }
+        Served::Remaining
+    }
+
+    fn serve_signals(&mut self) -> Served {
+        for signal in self.signals.pending() {
+            match signal {
+                SIGUSR1 => {
+                    log::info!(target: logging::ANSWER, "counters: {}", self.engine.counters());
+                }
+                SIGINT => self.stopped_by = Some("SIGINT"),
+                _ => self.stopped_by = Some("SIGTERM"),
+            }
+        }
+        Served::Dry
+    }
+}

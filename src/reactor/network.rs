@@ -1,0 +1,182 @@
+//! What goes to the network and comes from it.
+
+use std::io::{self, IoSlice};
+use std::time::Instant;
+
+use mio::{Interest, Token};
+
+use super::{NETWORK_BUDGET, PATIENCE, Reactor, Served, Source};
+use crate::engine::{Engine, FromNetwork, Piece, Reason};
+use crate::netsocket::SLOTS;
+
+impl Reactor {
+    /// Puts updates that were held until now into the outbox.
+    pub(super) fn collect_due(&mut self, now: Instant) {
+        if self.engine.due().is_some_and(|due| due <= now) {
+            self.collect(now, Engine::write_due);
+        }
+    }
+
+    /// Puts all that `write` has into the outbox, unless the network has no room.
+    pub(super) fn collect(
+        &mut self,
+        now: Instant,
+        write: fn(&mut Engine, Instant, &mut [u8], usize) -> usize,
+    ) {
+        while !self.blocked {
+            let payload = self.outbox.payload();
+            let Some(room) = self.outbox.room() else {
+                self.send(now);
+                continue;
+            };
+            let length = write(&mut self.engine, now, room, payload);
+            if length == 0 {
+                return;
+            }
+            self.outbox.keep(&Piece {
+                range: 0..length,
+                joinable: true,
+            });
+        }
+    }
+
+    /// Sends what is in the outbox, as far as the network has room for it.
+    pub(super) fn send(&mut self, now: Instant) {
+        while !self.blocked && !self.outbox.is_empty() {
+            match self.netsocket.send(&self.outbox) {
+                Ok(count) => {
+                    for _ in 0..count {
+                        let length = self.outbox.take().unwrap_or_default();
+                        log::debug!("sent {length} bytes of sessions to the network");
+                        self.engine.sent(length);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(now),
+                Err(error) => self.give_up_one(now, &error),
+            }
+        }
+    }
+
+    fn give_up_one(&mut self, now: Instant, error: &io::Error) {
+        self.outbox.take();
+        self.engine.failed(now, Reason::NotSent, error);
+    }
+
+    fn block(&mut self, now: Instant) {
+        match self.watch_network(Interest::READABLE | Interest::WRITABLE) {
+            Ok(()) => {
+                self.engine.waits();
+                (self.blocked, self.writable) = (true, false);
+            }
+            Err(error) => self.give_up_one(now, &error),
+        }
+    }
+
+    /// The network may have room again: go on with what waits, and with the kernel's batches.
+    fn resume(&mut self, now: Instant) {
+        if !(self.blocked && self.writable) {
+            return;
+        }
+        (self.blocked, self.writable) = (false, false);
+        self.send(now);
+        if self.blocked {
+            return;
+        }
+        // Room is of no interest from here on, and each report of it would cost a wake-up. Should
+        // this fail, it does no more harm than that.
+        let _ = self.watch_network(Interest::READABLE);
+        for (_, polled) in &mut self.sources {
+            polled.ready |= polled.source == Source::Kernel;
+        }
+    }
+
+    fn watch_network(&mut self, interest: Interest) -> io::Result<()> {
+        let found = self
+            .sources
+            .iter()
+            .find(|(_, polled)| polled.source == Source::Network);
+        let Some((key, _)) = found else {
+            return Ok(());
+        };
+        self.poll
+            .registry()
+            .reregister(&mut self.netsocket.socket, Token(key), interest)
+    }
+
+    pub(super) fn serve_network(&mut self, now: Instant) -> Served {
+        self.resume(now);
+        if self.engine.needs_preparation() {
+            for slot in self.netsocket.slots() {
+                self.engine.prepare(slot);
+            }
+        }
+        let mut failures = 0;
+        for _ in 0..NETWORK_BUDGET {
+            let count = match self.netsocket.receive() {
+                Ok(count) => {
+                    self.engine.succeeded(Reason::NetworkReceive);
+                    count
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => {
+                    self.engine.failed(now, Reason::NetworkReceive, &error);
+                    failures += 1;
+                    if failures >= PATIENCE {
+                        return Served::Dry;
+                    }
+                    continue;
+                }
+            };
+            self.add(now, count);
+            self.count_lost(now, count);
+            if count < SLOTS {
+                return Served::Dry;
+            }
+        }
+        Served::Remaining
+    }
+
+    /// Has the kernel add the sessions of the first `count` datagrams.
+    fn add(&mut self, now: Instant, count: usize) {
+        let mut lengths = [0; SLOTS];
+        for (n, length) in lengths.iter_mut().enumerate().take(count) {
+            let Some((slot, arrival)) = self.netsocket.slot(n) else {
+                continue;
+            };
+            if arrival.truncated {
+                self.engine.oversized(now, arrival.source);
+            } else if let FromNetwork::Add(total) =
+                self.engine
+                    .on_datagram(now, arrival.source, slot, arrival.length)
+            {
+                *length = total;
+            }
+        }
+        let requests = lengths
+            .iter()
+            .enumerate()
+            .filter(|(_, length)| **length > 0);
+        let requests = requests.map(|(n, &length)| &self.netsocket.contents(n)[..length]);
+        let mut vectors = [IoSlice::new(&[]); SLOTS];
+        let mut used = 0;
+        for (vector, request) in vectors.iter_mut().zip(requests) {
+            *vector = IoSlice::new(request);
+            used += 1;
+        }
+        self.modsocket
+            .send_all(&vectors[..used], |result| match result {
+                Ok(()) => self.engine.succeeded(Reason::AddNotSent),
+                Err(error) => self.engine.failed(now, Reason::AddNotSent, &error),
+            });
+    }
+
+    /// Counts what the network socket had to drop.
+    fn count_lost(&mut self, now: Instant, received: usize) {
+        let lost = u64::from(self.netsocket.lost(received));
+        if lost > 0 {
+            let detail = || format!("{lost} of them");
+            self.engine
+                .lose_several(now, Reason::NetworkOverrun, lost, detail);
+        }
+    }
+}
