@@ -50,6 +50,14 @@ Keys of MODSOCKET:
                        (default: 1000)
   \"refresh sessions\"   For how many sessions at once that is done; about
                        100 bytes of memory each (default: 4096)
+  \"ss-enabled\"         Turn synchronization on at the instance when it
+                       appears; false leaves it alone (default: true)
+  \"ss-flush-deadline\"  Milliseconds for which Jool waits for more sessions
+                       before it tells of one; 20 is recommended
+  \"ss-capacity\"        How many updates may wait in Jool
+  \"ss-max-sessions-per-packet\"
+                       How many sessions share a packet
+                       (default of these three: the instance's own)
 
 Signals:
   SIGTERM, SIGINT      Stop

@@ -3,6 +3,7 @@
 //! The ids are the kernel's choice and change when the module is loaded again, of which the
 //! controller tells its group `notify`.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -15,7 +16,7 @@ use crate::control::{Control, malformed};
 use crate::sys;
 use crate::wire::controller::{self, Description};
 use crate::wire::generic;
-use crate::wire::jool::{FAMILY, GROUP};
+use crate::wire::jool::{FAMILY, GROUP, Version};
 use crate::wire::netlink::{self, Messages};
 
 /// The controller's group that hears of families.
@@ -120,6 +121,15 @@ impl AsRawFd for Controller {
     fn as_raw_fd(&self) -> RawFd {
         self.news.as_raw_fd()
     }
+}
+
+/// The version of the module that is loaded, as the system tells it: its messages do so only with
+/// the first batch.
+pub fn module_version() -> Option<Version> {
+    ["jool", "jool_common"].iter().find_map(|module| {
+        let text = fs::read_to_string(format!("/sys/module/{module}/version")).ok()?;
+        text.trim().parse().ok()
+    })
 }
 
 fn group_of_news(control: &mut Control) -> io::Result<u32> {

@@ -9,8 +9,8 @@
 //!   counters. They only move bytes. [`outbox`] is where they are on their way out. [`sys`] has
 //!   the system calls that no crate offers.
 //! - [`reactor`]: the one loop that joins them.
-//! - [`config`] and [`cli`] say what to do, [`control`], [`controller`] and [`interfaces`] ask the
-//!   kernel what there is, [`logging`] and [`report`] tell the operator.
+//! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
+//!   ask the kernel what there is, [`logging`] and [`report`] tell the operator.
 //!
 //! A session's way out: [`modsocket`] receives a batch into the [`outbox`], [`engine`] finds the
 //! sessions in it and takes out mere refreshes that can wait, the engine's acknowledgements go to
@@ -24,6 +24,7 @@ pub mod control;
 pub mod controller;
 pub mod engine;
 pub mod failure;
+pub mod instance;
 pub mod interfaces;
 pub mod logging;
 pub mod modsocket;

@@ -11,6 +11,7 @@ use joold::config::Config;
 use joold::controller::Controller;
 use joold::engine::Engine;
 use joold::failure::Failure;
+use joold::instance::Instance;
 use joold::logging;
 use joold::modsocket::ModSocket;
 use joold::netsocket::NetSocket;
@@ -75,17 +76,21 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
 fn serve(config: &Config) -> Result<(), Failure> {
     let netlink = |error| Failure::system("cannot open a netlink socket to the kernel", &error);
     let controller = Controller::open().map_err(netlink)?;
+    let instance = Instance::open().map_err(netlink)?;
     let modsocket = ModSocket::open(config.modsocket.netlink_buffer).map_err(netlink)?;
     let netsocket = NetSocket::open(&config.netsocket)?;
     report::buffers(config, &modsocket, &netsocket);
     let statsocket = config.stats.map(StatSocket::open).transpose()?;
-    let mut engine = Engine::new(config.modsocket.instance, Instant::now());
+    let mut engine = Engine::new(config.modsocket.instance, Instant::now())
+        .configuring(config.modsocket.globals());
     if let Some(limits) = config.modsocket.refreshes() {
         // Each state that std makes has keys of its own, from the system's randomness.
         let seed = RandomState::new().build_hasher().finish();
         engine = engine.merging_refreshes(limits, seed);
     }
-    let mut reactor = Reactor::new(engine, controller, modsocket, netsocket, statsocket)?;
+    let mut reactor = Reactor::new(
+        engine, controller, instance, modsocket, netsocket, statsocket,
+    )?;
     reactor.run()
 }
 

@@ -40,9 +40,10 @@ pub fn buffers(config: &Config, modsocket: &ModSocket, netsocket: &NetSocket) {
 /// Logs one event.
 pub fn log(event: &Event) {
     match event {
-        Event::ModuleLoaded => {
-            log::info!("Jool's kernel module is there; sessions are synchronized");
+        Event::ModuleLoaded(Some(version)) => {
+            log::info!("Jool's kernel module is there: {version}");
         }
+        Event::ModuleLoaded(None) => log::info!("Jool's kernel module is there"),
         Event::ModuleMissing => log::error!(
             "Jool's kernel module is not loaded; joold waits for it: run \"modprobe jool\""
         ),
@@ -53,6 +54,16 @@ pub fn log(event: &Event) {
         Event::ModuleVersion(version) => {
             log::info!("receiving sessions from the kernel; its module is Jool {version}");
         }
+        Event::InstanceFound
+        | Event::InstanceMissing(_)
+        | Event::InstanceRemoved(_)
+        | Event::InstanceRecreated
+        | Event::Changed { .. }
+        | Event::LacksGlobal(_)
+        | Event::Serving { .. }
+        | Event::SynchronizationIsOff
+        | Event::SynchronizationTurnedOff
+        | Event::SynchronizationTurnedOn => log_instance(event),
         Event::FirstDatagram(source) => {
             log::info!("receiving sessions from the network; the first came from {source}");
         }
@@ -71,6 +82,56 @@ pub fn log(event: &Event) {
         Event::Recovered { reason, times } => {
             log::info!("over: {reason} ({times} more times); it works again");
         }
+    }
+}
+
+/// Where the module's own timer sets the pace instead of `ss-flush-deadline`, in ms.
+const SLOW: u32 = 2000;
+
+/// What became of the instance.
+fn log_instance(event: &Event) {
+    const CREATE: &str = "joold waits for it: create it with \"jool instance add\" in this network \
+        namespace, or spell it in the module file exactly as \"jool instance display\" does";
+    const TURN_ON: &str = "run \"jool global update ss-enabled true\"";
+    match event {
+        Event::InstanceFound => log::info!("the instance is there"),
+        Event::InstanceMissing(words) => {
+            log::error!("the kernel does not know the instance: {words}; {CREATE}");
+        }
+        Event::InstanceRemoved(words) => {
+            log::error!("the instance was removed, and nothing is synchronized: {words}; {CREATE}");
+        }
+        Event::InstanceRecreated => log::info!(
+            "the instance was created anew; run \"jool session advertise\" on another router to fill it"
+        ),
+        Event::Changed { global, from, to } => {
+            let (from, to) = (global.text(*from), global.text(*to));
+            log::info!("{} of the instance set from {from} to {to}", global.name());
+        }
+        Event::LacksGlobal(global) => log::warn!(
+            "this version of Jool has no {}; remove \"{0}\" from the module file",
+            global.name()
+        ),
+        Event::Serving {
+            deadline: Some(deadline @ SLOW..),
+        } => log::info!(
+            "sessions are synchronized; a lone one may wait for up to 4 s in the kernel, since \
+             ss-flush-deadline is {deadline} ms: \"ss-flush-deadline\": 20 in the module file makes it \
+             0.1 s"
+        ),
+        Event::Serving { .. } => log::info!("sessions are synchronized"),
+        Event::SynchronizationIsOff => log::warn!(
+            "synchronization is off at the instance, which joold leaves alone since the module file has \
+             \"ss-enabled\": false; {TURN_ON}"
+        ),
+        Event::SynchronizationTurnedOff => log::warn!(
+            "synchronization was turned off at the instance, and nothing is synchronized; joold leaves \
+             it so until the instance is created anew: {TURN_ON}"
+        ),
+        Event::SynchronizationTurnedOn => {
+            log::info!("synchronization was turned on at the instance; sessions are synchronized");
+        }
+        _ => {}
     }
 }
 

@@ -116,6 +116,10 @@ fn check_prints_the_effective_configuration_as_json() {
             "modsocket": {
                 "instance": "default",
                 "netlink buffer": 262_144,
+                "ss-enabled": true,
+                "ss-flush-deadline": null,
+                "ss-capacity": null,
+                "ss-max-sessions-per-packet": null,
                 "refresh window": 1000,
                 "refresh sessions": 4096
             },

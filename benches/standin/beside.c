@@ -2,8 +2,9 @@
  * A stand-in for Jool's kernel module in a process of its own. It ends with the one that started it.
  *
  * It takes the simulated kernel's place (port id SIMULATED_KERNEL), answers each JOOLD_ACK with
- * the next batch, to the module's group, and counts what JOOLD_ADDs bring. The daemon's send()
- * does not wait for it, so that each batch wakes the daemon up.
+ * the next batch, to the module's group, and counts what JOOLD_ADDs bring. What else it is asked
+ * has an empty answer. The daemon's send() does not wait for it, so that each batch wakes the
+ * daemon up.
  */
 
 #define _GNU_SOURCE
@@ -36,6 +37,21 @@ static void give(int fd)
 	       sizeof(group));
 }
 
+/* Whatever else is asked of the module: an instance that has nothing to tell. */
+static void answer(int fd, size_t length, const struct sockaddr_nl *asker)
+{
+	struct nlmsghdr header;
+
+	if (length < HEADERS)
+		return;
+	memcpy(&header, request, sizeof(header));
+	header.nlmsg_len = HEADERS;
+	header.nlmsg_flags = 0;
+	memcpy(request, &header, sizeof(header));
+	request[NLMSG_HDRLEN] = 0;
+	sendto(fd, request, HEADERS, MSG_DONTWAIT, (const struct sockaddr *)asker, sizeof(*asker));
+}
+
 int main(void)
 {
 	const struct sockaddr_nl self = { .nl_family = AF_NETLINK, .nl_pid = SIMULATED_KERNEL };
@@ -51,7 +67,10 @@ int main(void)
 		return 1;
 	}
 	for (;;) {
-		ssize_t got = recv(fd, request, sizeof(request), 0);
+		struct sockaddr_nl asker = { 0 };
+		socklen_t size = sizeof(asker);
+		ssize_t got = recvfrom(fd, request, sizeof(request), 0, (struct sockaddr *)&asker,
+				       &size);
 		const struct iovec piece = { request, got > 0 ? (size_t)got : 0 };
 		struct found found = { 0 };
 
@@ -59,8 +78,10 @@ int main(void)
 			count(&shared->overruns, 1);
 		if (got < 0 && getppid() != parent)
 			return 0;
-		if (!look(&piece, 1, &found))
+		if (!look(&piece, 1, &found)) {
+			answer(fd, piece.iov_len, &asker);
 			continue;
+		}
 		note(&found);
 		for (; found.acks; found.acks--)
 			give(fd);

@@ -18,7 +18,7 @@ const LIMITS: Limits = Limits {
 fuzz_target!(|message: &[u8]| {
     let engine = Engine::new(InstanceName::DEFAULT, Instant::now());
     let mut engine = engine.merging_refreshes(LIMITS, 0);
-    engine.module_found(FAMILY);
+    engine.module_found(Instant::now(), FAMILY, None);
     let mut message = message.to_vec();
     if let FromKernel::Forward(piece) = engine.on_kernel(Instant::now(), 0, &mut message) {
         assert!(message.get(piece.range).is_some());

@@ -78,6 +78,11 @@ impl Document {
         })
     }
 
+    /// The file's name.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// Takes `key` out, if it is there.
     pub fn take(&mut self, key: &'static str) -> Option<Entry> {
         let at = self
@@ -149,6 +154,16 @@ impl Entry {
     /// When it is something else; `expected` says what it should be.
     pub fn string(&self, expected: &str) -> Result<&str, Failure> {
         self.value.as_str().ok_or_else(|| self.wrong(expected))
+    }
+
+    /// The value, which must be true or false.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn truth(&self) -> Result<bool, Failure> {
+        self.value
+            .as_bool()
+            .ok_or_else(|| self.wrong("true or false"))
     }
 
     /// The value as a whole number, which may be written as 3 or as 3.0.

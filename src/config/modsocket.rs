@@ -7,13 +7,27 @@ use serde::{Serialize, Serializer};
 use super::Document;
 use crate::engine::Limits;
 use crate::failure::Failure;
+use crate::wire::globals::{Global, Values};
 use crate::wire::jool::InstanceName;
 
 const INSTANCE: &str = "instance";
 const NETLINK_BUFFER: &str = "netlink buffer";
 const REFRESH_WINDOW: &str = "refresh window";
 const REFRESH_SESSIONS: &str = "refresh sessions";
-const KEYS: [&str; 4] = [INSTANCE, NETLINK_BUFFER, REFRESH_WINDOW, REFRESH_SESSIONS];
+const SS_ENABLED: &str = "ss-enabled";
+const SS_FLUSH_DEADLINE: &str = "ss-flush-deadline";
+const SS_CAPACITY: &str = "ss-capacity";
+const SS_MAX_SESSIONS_PER_PACKET: &str = "ss-max-sessions-per-packet";
+const KEYS: [&str; 8] = [
+    INSTANCE,
+    NETLINK_BUFFER,
+    REFRESH_WINDOW,
+    REFRESH_SESSIONS,
+    SS_ENABLED,
+    SS_FLUSH_DEADLINE,
+    SS_CAPACITY,
+    SS_MAX_SESSIONS_PER_PACKET,
+];
 
 /// As long as all goes well, up to `pace::MOST` batches wait at a time, which the kernel counts with
 /// some 2,500 bytes each: enough for three times as many.
@@ -24,6 +38,9 @@ const DEFAULT_REFRESH_WINDOW: u32 = 1000;
 
 /// Some 100 bytes each.
 const DEFAULT_REFRESH_SESSIONS: u32 = 4096;
+
+/// A batch of more is longer than the module's buffer, and lost in the kernel (seen on 4.1.13).
+const MOST_SESSIONS_PER_PACKET: u32 = 41;
 
 /// The module file's contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +59,19 @@ pub struct ModsocketConfig {
     /// `"refresh sessions"`: for how many sessions at once that is done. Default: 4096.
     #[serde(rename = "refresh sessions")]
     pub refresh_sessions: u32,
+    /// `"ss-enabled"`: whether synchronization is turned on at the instance whenever it appears;
+    /// false leaves the instance alone. Default: true.
+    #[serde(rename = "ss-enabled")]
+    pub ss_enabled: bool,
+    /// `"ss-flush-deadline"`: milliseconds, set together with that. Default: as the instance has it.
+    #[serde(rename = "ss-flush-deadline")]
+    pub ss_flush_deadline: Option<u32>,
+    /// `"ss-capacity"`: sessions, set together with that. Default: as the instance has it.
+    #[serde(rename = "ss-capacity")]
+    pub ss_capacity: Option<u32>,
+    /// `"ss-max-sessions-per-packet"`: set together with that. Default: as the instance has it.
+    #[serde(rename = "ss-max-sessions-per-packet")]
+    pub ss_max_sessions_per_packet: Option<u32>,
 }
 
 impl ModsocketConfig {
@@ -51,14 +81,22 @@ impl ModsocketConfig {
     /// When a value is none that its key can have.
     pub fn from_document(mut document: Document) -> Result<(Self, Vec<String>), Failure> {
         const EXPECTED: &str = "the name of a Jool instance: 1 to 15 bytes, no control characters";
+        let file = document.file().to_owned();
         let instance = match document.take(INSTANCE) {
             Some(entry) => InstanceName::new(entry.string(EXPECTED)?)
                 .map_err(|problem| entry.error(format_args!("{problem}; expected {EXPECTED}")))?,
             None => InstanceName::DEFAULT,
         };
-        let mut number = |key, default, range, expected| match document.take(key) {
-            Some(entry) => entry.within(range, expected),
-            None => Ok(default),
+        let ss_enabled = match document.take(SS_ENABLED) {
+            Some(entry) => entry.truth()?,
+            None => true,
+        };
+        let mut optional = |key, range, expected| {
+            let entry = document.take(key);
+            entry.map(|entry| entry.within(range, expected)).transpose()
+        };
+        let mut number = |key, default, range, expected| {
+            optional(key, range, expected).map(|number| number.unwrap_or(default))
         };
         let config = Self {
             instance,
@@ -80,8 +118,57 @@ impl ModsocketConfig {
                 1..=1 << 20,
                 "a whole number of sessions from 1 to 1048576",
             )?,
+            ss_enabled,
+            ss_flush_deadline: optional(
+                SS_FLUSH_DEADLINE,
+                0..=3_600_000,
+                "a whole number of milliseconds from 0 to 3600000",
+            )?,
+            ss_capacity: optional(
+                SS_CAPACITY,
+                1..=1 << 24,
+                "a whole number of sessions from 1 to 16777216",
+            )?,
+            ss_max_sessions_per_packet: optional(
+                SS_MAX_SESSIONS_PER_PACKET,
+                1..=MOST_SESSIONS_PER_PACKET,
+                "a whole number of sessions from 1 to 41",
+            )?,
         };
-        Ok((config, document.finish(&KEYS)))
+        let mut warnings = document.finish(&KEYS);
+        if !ss_enabled && config.named_globals().next().is_some() {
+            warnings.push(format!(
+                "{file}: \"{SS_ENABLED}\" is false, so the instance is left alone and the other \"ss-\" \
+                 keys have no effect"
+            ));
+        }
+        Ok((config, warnings))
+    }
+
+    /// The globals that the instance is given when it appears.
+    pub fn globals(&self) -> Values {
+        let mut wanted = Values::default();
+        if self.ss_enabled {
+            wanted.set(Global::SsEnabled, Some(1));
+            for (global, value) in self.named_globals() {
+                wanted.set(global, Some(value));
+            }
+        }
+        wanted
+    }
+
+    /// Those that the file names, but for `ss-enabled`.
+    fn named_globals(&self) -> impl Iterator<Item = (Global, u32)> {
+        [
+            (Global::SsFlushDeadline, self.ss_flush_deadline),
+            (Global::SsCapacity, self.ss_capacity),
+            (
+                Global::SsMaxSessionsPerPacket,
+                self.ss_max_sessions_per_packet,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(global, value)| Some((global, value?)))
     }
 
     /// What the engine needs to know to merge refreshes; nothing if it should not.
@@ -107,7 +194,12 @@ impl fmt::Display for ModsocketConfig {
                 "refresh window {window} ms, refresh sessions {}",
                 self.refresh_sessions
             ),
+        }?;
+        write!(f, ", ss-enabled {}", self.ss_enabled)?;
+        for (global, value) in self.named_globals() {
+            write!(f, ", {} {value}", global.name())?;
         }
+        Ok(())
     }
 }
 
@@ -146,6 +238,47 @@ mod tests {
             "modsocket.json: \"refresh window\": 10001 is out of range; expected a whole number of \
              milliseconds from 0 to 10000"
         );
+    }
+
+    #[test]
+    fn synchronization_is_turned_on_and_the_rest_is_the_instances_own_by_default() {
+        let globals = parse("{}").unwrap().globals();
+        assert_eq!(globals.get(Global::SsEnabled), Some(1));
+        assert_eq!(globals.get(Global::SsFlushDeadline), None);
+        let named =
+            r#"{"ss-flush-deadline": 20, "ss-capacity": 1024, "ss-max-sessions-per-packet": 30}"#;
+        let globals = parse(named).unwrap().globals();
+        assert_eq!(
+            Global::ALL.map(|global| globals.get(global)),
+            [Some(1), Some(20), Some(1024), Some(30)]
+        );
+    }
+
+    #[test]
+    fn a_file_that_says_false_leaves_the_instance_alone_and_says_so_of_the_other_keys() {
+        let text = r#"{"ss-enabled": false, "ss-flush-deadline": 20}"#;
+        let document = Document::parse("modsocket.json".to_owned(), text.as_bytes()).unwrap();
+        let (config, warnings) = ModsocketConfig::from_document(document).unwrap();
+        assert_eq!(config.globals(), Values::default());
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("no effect"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_wrong_global_is_refused_with_what_it_may_be() {
+        for (text, expected) in [
+            (
+                r#"{"ss-enabled": "yes"}"#,
+                "modsocket.json: \"ss-enabled\": \"yes\" is wrong; expected true or false",
+            ),
+            (
+                r#"{"ss-max-sessions-per-packet": 42}"#,
+                "modsocket.json: \"ss-max-sessions-per-packet\": 42 is out of range; expected a \
+                 whole number of sessions from 1 to 41",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap_err(), expected);
+        }
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Counters {
     pub held: u64,
     /// Datagrams of sessions that came in the other byte order.
     pub converted: u64,
+    /// Sessions from the network whose lifetime was longer than any of the instance.
+    pub shortened: u64,
     lost: [u64; Reason::ALL.len()],
 }
 
@@ -58,6 +60,7 @@ impl Default for Counters {
             merged: 0,
             held: 0,
             converted: 0,
+            shortened: 0,
             lost: [0; Reason::ALL.len()],
         }
     }
@@ -120,6 +123,10 @@ impl fmt::Display for Counters {
         if self.converted != 0 {
             let converted = self.converted;
             write!(f, "; converted from the other byte order: {converted}")?;
+        }
+        if self.shortened != 0 {
+            let shortened = self.shortened;
+            write!(f, "; lifetimes cut to the instance's longest: {shortened}")?;
         }
         for &reason in Reason::ALL {
             if self.lost(reason) != 0 {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Reason;
+use crate::wire::globals::Global;
 use crate::wire::jool::{InstanceName, Version};
 
 /// How many lines in full a reason gets at once.
@@ -20,12 +21,42 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Something worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Jool's kernel module was found, at the start or later.
-    ModuleLoaded,
+    /// Jool's kernel module was found, at the start or later; its version, if the system tells.
+    ModuleLoaded(Option<Version>),
     /// It is not loaded when the daemon starts.
     ModuleMissing,
     /// It was unloaded.
     ModuleUnloaded,
+    /// The instance was found, at the start or later.
+    InstanceFound,
+    /// It is not there when the daemon, or the module, starts; the kernel's words.
+    InstanceMissing(String),
+    /// It was removed; the kernel's words.
+    InstanceRemoved(String),
+    /// It was removed, and created anew.
+    InstanceRecreated,
+    /// The daemon changed one of its globals.
+    Changed {
+        /// Which one.
+        global: Global,
+        /// What it was.
+        from: u32,
+        /// What it is.
+        to: u32,
+    },
+    /// The module file wants a global that the module does not have.
+    LacksGlobal(Global),
+    /// The instance is as it should be, and synchronizes; `ss-flush-deadline` in ms, if it is known.
+    Serving {
+        /// `ss-flush-deadline`.
+        deadline: Option<u32>,
+    },
+    /// The instance does not synchronize, and the module file leaves it so.
+    SynchronizationIsOff,
+    /// Somebody turned synchronization off.
+    SynchronizationTurnedOff,
+    /// Somebody turned synchronization on.
+    SynchronizationTurnedOn,
     /// The kernel's first batch told the module's version, or a later one told another.
     ModuleVersion(Version),
     /// The kernel spells the instance's name in another case than the file, like this.

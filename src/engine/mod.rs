@@ -5,11 +5,13 @@
 //! operator should know comes out as [`Event`]s, at a bounded rate.
 
 mod counters;
+mod flush;
 mod journal;
 mod pace;
 mod reason;
 mod refresh;
 mod thin;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,15 +25,19 @@ pub use refresh::Limits;
 
 use crate::failure::words;
 use crate::sys::KERNEL;
-use crate::wire::datagram::{self, Refusal};
+use crate::wire::datagram;
+use crate::wire::globals::{Global, Values};
+use crate::wire::instance::{Refusal, Snapshot};
 use crate::wire::jool::{Command, InstanceName, Message, Translator, Version, root};
 use crate::wire::request::{Add, Address, Repeated};
 use crate::wire::session::Format;
 use crate::wire::update::Update;
 use crate::wire::{Malformed, netlink};
+use flush::Flush;
 use journal::Journal;
 use pace::Pace;
 use refresh::Refreshes;
+use watch::Watch;
 
 /// What becomes of a message from the netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,8 +105,12 @@ pub struct Engine {
     module: Module,
     /// Whether the kernel hinted that the module is not what it was.
     doubts_module: bool,
-    /// The module's version, as its last batch had it.
+    /// The module's version, as the system or its last batch told it.
     version: Option<Version>,
+    /// Whether a batch of this module came.
+    heard: bool,
+    watch: Watch,
+    flush: Flush,
     refreshes: Option<Refreshes>,
     /// What the refreshes' milliseconds count from.
     start: Instant,
@@ -127,6 +137,9 @@ impl Engine {
             module: Module::Unknown,
             doubts_module: false,
             version: None,
+            heard: false,
+            watch: Watch::new(Values::default()),
+            flush: Flush::default(),
             refreshes: None,
             start: now,
             counters: Counters::default(),
@@ -142,22 +155,65 @@ impl Engine {
         self
     }
 
-    /// The module is there, and `family` is the type of its messages. If that is news, whatever
-    /// was known of an earlier one is forgotten, and true is returned: an acknowledgement is due.
-    pub fn module_found(&mut self, family: u16) -> bool {
+    /// Gives the instance these globals whenever it appears.
+    #[must_use]
+    pub fn configuring(mut self, wanted: Values) -> Self {
+        self.watch = Watch::new(wanted);
+        self
+    }
+
+    /// Serves `instance` from here on, and gives it these globals; whatever is as it was goes on.
+    pub fn reconfigure(&mut self, now: Instant, instance: InstanceName, wanted: Values) {
+        if self.configured == instance {
+            self.watch.want(now, wanted);
+            return;
+        }
+        self.configured = instance;
+        self.spelling = Spelling::Unknown;
+        self.address.instance = instance;
+        self.heard = false;
+        self.pace.rest();
+        self.flush.end();
+        self.watch = Watch::new(wanted);
+        if self.has_module() {
+            self.watch.begin(now);
+        }
+        self.readdress();
+    }
+
+    /// Merges refreshes within other limits from here on, or not at all. What is held by now should
+    /// have been written: see [`Engine::write_held`].
+    pub fn remerge(&mut self, now: Instant, limits: Option<Limits>, seed: u64) {
+        if self.refreshes.as_ref().map(Refreshes::limits) == limits {
+            return;
+        }
+        self.give_up_held(now);
+        let merged = self.counters.merged;
+        self.refreshes = limits.map(|limits| Refreshes::new(limits, seed).having_merged(merged));
+        self.counters.held = 0;
+    }
+
+    /// The module is there; `family` is the type of its messages, `version` its own if the system
+    /// tells. If that is news, whatever was known of an earlier one is forgotten.
+    pub fn module_found(&mut self, now: Instant, family: u16, version: Option<Version>) {
         self.doubts_module = false;
         if self.module == Module::Loaded && self.address.family == family {
-            return false;
+            return;
         }
         self.module = Module::Loaded;
         self.version = None;
+        self.heard = false;
         self.spelling = Spelling::Unknown;
         self.address.family = family;
         self.address.instance = self.configured;
         self.pace.rest();
+        self.flush.end();
+        self.watch.begin(now);
+        self.journal.note(Event::ModuleLoaded(version));
+        if let Some(version) = version.filter(|version| version.speaks_with(Version::SUPPORTED)) {
+            self.adopt(now, version);
+        }
         self.readdress();
-        self.journal.note(Event::ModuleLoaded);
-        true
     }
 
     /// The module is not loaded (any more).
@@ -170,6 +226,8 @@ impl Engine {
         }
         self.module = Module::Missing;
         self.pace.rest();
+        self.flush.end();
+        self.watch.end();
     }
 
     /// Whether there is a module to talk to.
@@ -180,6 +238,85 @@ impl Engine {
     /// Whether the kernel answered as if the module were gone, or another one.
     pub fn doubts_module(&self) -> bool {
         self.doubts_module
+    }
+
+    /// Whom requests are for.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// When the instance should be looked at.
+    pub fn look_due(&self) -> Option<Instant> {
+        self.watch.due()
+    }
+
+    /// The instance was looked at. Returns which globals it should have instead, nothing if they
+    /// are as they should be.
+    pub fn instance_seen(&mut self, now: Instant, state: Snapshot) -> Vec<(Global, u32)> {
+        self.journal.success(Reason::LookFailed);
+        self.journal.success(Reason::NotPermitted);
+        self.watch.seen(now, state, &mut self.journal)
+    }
+
+    /// It has those globals now.
+    pub fn instance_changed(&mut self, changes: &[(Global, u32)]) {
+        self.journal.success(Reason::SettingRefused);
+        self.watch.changed(changes, &mut self.journal);
+    }
+
+    /// Whether the instance was found or configured since this was asked last, so that it is owed
+    /// an acknowledgement: whoever served it before may have died without one.
+    pub fn owes_first_acknowledgement(&mut self, now: Instant) -> bool {
+        let is_fresh = self.watch.take_fresh();
+        if is_fresh {
+            self.flush
+                .begin(now, self.watch.get(Global::SsFlushDeadline));
+        }
+        is_fresh && self.watch.is_on()
+    }
+
+    /// The kernel refused to tell what the instance is like.
+    pub fn look_refused(&mut self, now: Instant, refusal: &Refusal) {
+        let words = || quoted(refusal.code, &refusal.text);
+        self.flush.end();
+        match refusal.code {
+            libc::ESRCH => self.watch.missing(now, words, &mut self.journal),
+            _ if !self.watch.refused(now, refusal.code) => (),
+            libc::EPERM => self.lose(now, Reason::NotPermitted, words),
+            _ => self.lose(now, Reason::LookFailed, words),
+        }
+    }
+
+    /// The kernel refused to change the instance's globals.
+    pub fn change_refused(&mut self, now: Instant, refusal: &Refusal) {
+        self.lose(now, Reason::SettingRefused, || {
+            quoted(refusal.code, &refusal.text)
+        });
+    }
+
+    /// The instance could not be looked at, or not be changed.
+    pub fn look_failed(&mut self, now: Instant, error: &io::Error) {
+        self.watch.postpone(now);
+        match error.raw_os_error() {
+            Some(libc::ENOENT) => self.doubts_module = true,
+            _ => self.failed(now, Reason::LookFailed, error),
+        }
+    }
+
+    /// When one more acknowledgement should make the kernel look at its queue.
+    pub fn flush_due(&self) -> Option<Instant> {
+        self.flush.due()
+    }
+
+    /// The request that does.
+    pub fn flush(&self) -> &[u8] {
+        self.acknowledgements.bytes(1)
+    }
+
+    /// It was sent, or could not be.
+    pub fn flushed(&mut self, now: Instant) {
+        self.flush
+            .done(now, self.watch.get(Global::SsFlushDeadline));
     }
 
     /// Requests that release the kernel's next batches, for one `send()`.
@@ -249,6 +386,11 @@ impl Engine {
         match batch {
             Some(range) => {
                 self.pace.came();
+                self.flush
+                    .begin(now, self.watch.get(Global::SsFlushDeadline));
+                if self.watch.is_missing() {
+                    self.watch.hint(now);
+                }
                 FromKernel::Forward(self.piece(now, message, range))
             }
             None => FromKernel::Ignore,
@@ -338,7 +480,8 @@ impl Engine {
             // 0 is netlink's own acknowledgement, which nobody asked for.
             if errno != 0 {
                 let error = io::Error::from_raw_os_error(errno);
-                self.refused(now, message.sequence(), errno, || words(&error));
+                let words = || format!("{} (error {errno})", words(&error));
+                self.refused(now, message.sequence(), errno, words);
             }
             return None;
         }
@@ -356,8 +499,9 @@ impl Engine {
 
     fn on_jool(&mut self, now: Instant, message: &Message<'_>) -> Option<Range<usize>> {
         if let Some((code, text)) = message.error() {
-            let text = || format!("\"{}\"", printable(text));
-            self.refused(now, message.netlink().sequence(), i32::from(code), text);
+            let code = i32::from(code);
+            let words = || quoted(code, text);
+            self.refused(now, message.netlink().sequence(), code, words);
             return None;
         }
         let Some(container) = message.attributes().find(root::SESSION_ENTRIES) else {
@@ -382,9 +526,9 @@ impl Engine {
             return None;
         }
         self.learn(now, message);
-        for reason in Reason::ENDED_BY_A_BATCH {
-            self.journal.success(reason);
-        }
+        // It does not show that requests are taken again: the kernel multicasts batches to whoever
+        // listens.
+        self.journal.success(Reason::ForeignVersion);
         self.counters.kernel_sent.add(container.value.len());
         let range = container.range();
         Some(Message::HEADER + range.start..Message::HEADER + range.end)
@@ -408,20 +552,29 @@ impl Engine {
     /// would be refused.
     fn learn(&mut self, now: Instant, message: &Message<'_>) {
         let version = message.version();
-        if self.version != Some(version) {
-            self.version = Some(version);
+        if !self.heard || self.version != Some(version) {
+            self.heard = true;
             self.journal.note(Event::ModuleVersion(version));
         }
         if self.spelling != Spelling::Exact {
-            self.learn_spelling(message.instance());
+            self.learn_spelling(now, message.instance());
         }
-        if self.address.version != version {
-            let format = self.format();
-            self.address.version = version;
-            self.readdress();
-            if self.format() != format {
-                self.forget_refreshes(now);
-            }
+        if self.version != Some(version) {
+            self.adopt(now, version);
+        }
+    }
+
+    /// The module has that version.
+    fn adopt(&mut self, now: Instant, version: Version) {
+        self.version = Some(version);
+        if self.address.version == version {
+            return;
+        }
+        let format = self.format();
+        self.address.version = version;
+        self.readdress();
+        if self.format() != format {
+            self.forget_refreshes(now);
         }
     }
 
@@ -435,7 +588,7 @@ impl Engine {
         }
     }
 
-    fn learn_spelling(&mut self, field: &[u8]) {
+    fn learn_spelling(&mut self, now: Instant, field: &[u8]) {
         let name = InstanceName::from_field(field).unwrap_or(self.configured);
         if name == self.configured {
             self.spelling = Spelling::Exact;
@@ -444,6 +597,7 @@ impl Engine {
         }
         if self.address.instance != name {
             self.address.instance = name;
+            self.watch.hint(now);
             self.journal.note(Event::OtherSpelling(name));
             self.readdress();
         }
@@ -460,21 +614,22 @@ impl Engine {
     }
 
     /// The sequence number of a request is its command: see [`crate::wire::request`].
-    fn refused(&mut self, now: Instant, sequence: u32, errno: i32, text: impl FnOnce() -> String) {
-        if errno == libc::ENOENT {
-            // A request that was on its way when the module went; the controller knows more.
-            self.doubts_module = true;
-            self.counters.lose(Reason::ModuleMissing, 1);
-            return;
-        }
+    fn refused(&mut self, now: Instant, sequence: u32, errno: i32, words: impl FnOnce() -> String) {
+        // Whatever it is, a look at the instance tells more.
+        self.watch.hint(now);
         let reason = match errno {
+            libc::ENOENT => {
+                // A request that was on its way when the module went; the controller knows more.
+                self.doubts_module = true;
+                return self.counters.lose(Reason::ModuleMissing, 1);
+            }
+            libc::ESRCH => return self.counters.lose(Reason::InstanceMissing, 1),
             libc::EPERM => Reason::NotPermitted,
-            libc::ESRCH => Reason::InstanceMissing,
             _ if sequence == Command::JooldAck as u32 => Reason::AckRefused,
             _ if sequence == Command::JooldAdd as u32 => Reason::AddRefused,
             _ => Reason::OtherRefused,
         };
-        self.lose(now, reason, || format!("{} (error {errno})", text()));
+        self.lose(now, reason, words);
     }
 
     /// A datagram of `length` bytes came from `source`, into `buffer` behind the headroom that
@@ -502,7 +657,10 @@ impl Engine {
         let sessions = buffer
             .get_mut(Add::HEADROOM..Add::HEADROOM + length)
             .filter(|_| length <= Add::LONGEST)
-            .map(|contents| datagram::admit(contents, self.version.map(Format::of)));
+            .map(|contents| {
+                let format = self.version.map(Format::of);
+                datagram::admit(contents, format, self.watch.longest_timeout())
+            });
         let admitted = match sessions {
             Some(Ok(admitted)) => admitted,
             Some(Err(refusal)) => return self.refuse(now, source, refusal),
@@ -512,6 +670,7 @@ impl Engine {
             }
         };
         self.counters.converted += u64::from(admitted.converted);
+        self.counters.shortened += admitted.shortened as u64;
         match Add::finish(buffer, admitted.length) {
             Some(total) => FromNetwork::Add(total),
             None => {
@@ -521,7 +680,13 @@ impl Engine {
         }
     }
 
-    fn refuse(&mut self, now: Instant, source: SocketAddr, refusal: Refusal) -> FromNetwork {
+    fn refuse(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        refusal: datagram::Refusal,
+    ) -> FromNetwork {
+        use datagram::Refusal;
         match refusal {
             Refusal::Framing(problem) => self.lose(now, Reason::MalformedDatagram, || {
                 format!("it has {problem}; from {source}")
@@ -603,6 +768,11 @@ impl Engine {
     pub fn elapse(&mut self, now: Instant) {
         self.journal.elapse(now);
     }
+}
+
+/// The kernel's words and number for an error.
+fn quoted(code: i32, text: &[u8]) -> String {
+    format!("\"{}\" (error {code})", printable(text))
 }
 
 /// The kernel's words, on one line.

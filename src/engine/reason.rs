@@ -54,9 +54,13 @@ reasons! {
     NotPermitted => "the kernel does not let joold do its work",
         "run joold as root or with CAP_NET_ADMIN, outside of any user namespace";
     /// The kernel answered any request with ESRCH.
-    InstanceMissing => "the kernel does not know the instance",
-        "create it with \"jool instance add\" in this network namespace, or spell it in the module \
-         file exactly as \"jool instance display\" does";
+    InstanceMissing => "sessions and requests dropped while the instance was missing", "";
+    /// The instance could not be looked at.
+    LookFailed => "cannot ask the kernel for the instance's globals",
+        "joold asks again every few seconds; until then, lifetimes from the network are not limited";
+    /// The instance's globals could not be changed.
+    SettingRefused => "the kernel refused to change the instance's globals",
+        "compare the keys \"ss-...\" of the module file with \"jool global display\"";
     /// Sessions came from the network, or a request was on its way, while the module was not loaded.
     ModuleMissing => "sessions and requests dropped while Jool's kernel module was not loaded", "";
     /// The controller could not be asked for Jool's family.
@@ -115,15 +119,11 @@ reasons! {
 }
 
 impl Reason {
-    /// Those that are over when a batch of our instance comes. It does not show that requests are
-    /// taken again: the kernel multicasts batches to whoever listens.
-    pub const ENDED_BY_A_BATCH: [Self; 2] = [Self::ForeignVersion, Self::InstanceMissing];
-
     /// Whether nothing is synchronized until somebody does something about it.
     pub fn is_fatal(self) -> bool {
         matches!(
             self,
-            Self::ForeignVersion | Self::NotPermitted | Self::InstanceMissing | Self::StrangeModule
+            Self::ForeignVersion | Self::NotPermitted | Self::StrangeModule
         )
     }
 }

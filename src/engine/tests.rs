@@ -16,8 +16,8 @@ fn engine() -> Engine {
 /// An engine whose module is there.
 fn serving(instance: InstanceName, family: u16) -> Engine {
     let mut engine = Engine::new(instance, Instant::now());
-    assert!(engine.module_found(family));
-    assert_eq!(engine.next_event(), Some(Event::ModuleLoaded));
+    engine.module_found(Instant::now(), family, None);
+    assert_eq!(engine.next_event(), Some(Event::ModuleLoaded(None)));
     engine
 }
 
@@ -237,7 +237,6 @@ fn an_error_response_is_told_with_code_and_text_and_forwards_nothing() {
         (Command::JooldAck, 22, Reason::AckRefused),
         (Command::JooldAdd, 22, Reason::AddRefused),
         (Command::GlobalForeach, 22, Reason::OtherRefused),
-        (Command::JooldAck, 3, Reason::InstanceMissing),
         (Command::JooldAdd, 1, Reason::NotPermitted),
     ];
     for (command, code, reason) in cases {
@@ -280,20 +279,113 @@ fn a_thousand_error_responses_are_three_lines_and_a_sum() {
 }
 
 #[test]
-fn a_batch_ends_the_trouble_of_a_missing_instance() {
+fn a_refusal_that_hints_at_the_instance_has_it_looked_at_soon_and_is_counted() {
     let mut engine = engine();
-    let now = Instant::now();
+    let now = Instant::now() + Duration::from_secs(1);
+    engine.instance_seen(now, Snapshot::default());
+    troubles(&mut engine);
+    let usual = engine.look_due().unwrap();
     let mut refusal = FromModule::refusal(Command::JooldAdd, 3, "no such instance").bytes;
     engine.on_kernel(now, 0, &mut refusal);
-    let later = now + Duration::from_secs(3600);
-    engine.elapse(later);
-    engine.on_kernel(later, 0, &mut FromModule::batch("default").bytes);
-    let over = Event::Recovered {
-        reason: Reason::InstanceMissing,
-        times: 0,
+    assert!(engine.look_due().unwrap() < usual);
+    assert_eq!(engine.counters().lost(Reason::InstanceMissing), 1);
+    assert_eq!(engine.next_event(), None, "the look tells what there is");
+}
+
+#[test]
+fn a_missing_instance_is_told_once_in_the_kernels_words() {
+    let mut engine = engine();
+    let refusal = Refusal {
+        code: libc::ESRCH,
+        text: b"no such\ninstance".to_vec(),
     };
-    let told: Vec<_> = std::iter::from_fn(|| engine.next_event()).collect();
-    assert_eq!(told.iter().filter(|event| **event == over).count(), 1);
+    for _ in 0..3 {
+        engine.look_refused(engine.look_due().unwrap(), &refusal);
+    }
+    let words = "\"no such instance\" (error 3)".to_owned();
+    assert_eq!(engine.next_event(), Some(Event::InstanceMissing(words)));
+    assert_eq!(engine.next_event(), None);
+}
+
+#[test]
+fn a_missing_permission_is_told_once_until_it_is_there() {
+    let mut engine = engine();
+    let refusal = Refusal {
+        code: libc::EPERM,
+        text: b"CAP_NET_ADMIN required".to_vec(),
+    };
+    for _ in 0..3 {
+        engine.look_refused(engine.look_due().unwrap(), &refusal);
+    }
+    assert_eq!(troubles(&mut engine).len(), 1);
+    assert_eq!(engine.counters().lost(Reason::NotPermitted), 1);
+}
+
+/// An instance that synchronizes, with that deadline in ms.
+fn instance_with(deadline: u32) -> Snapshot {
+    let mut state = Snapshot::default();
+    let values = &mut state.globals.values;
+    values.set(Global::SsEnabled, Some(1));
+    values.set(Global::SsFlushDeadline, Some(deadline));
+    state.globals.longest_timeout = Some(60_000);
+    state
+}
+
+#[test]
+fn an_instance_that_appears_is_owed_an_acknowledgement_once() {
+    let mut engine = engine();
+    let now = engine.look_due().unwrap();
+    assert!(!engine.owes_first_acknowledgement(now));
+    assert_eq!(engine.instance_seen(now, instance_with(20)), []);
+    assert!(engine.owes_first_acknowledgement(now));
+    assert!(!engine.owes_first_acknowledgement(now));
+}
+
+#[test]
+fn after_a_batch_the_kernels_queue_is_flushed_a_few_times_and_then_nothing_is_due() {
+    let mut engine = engine();
+    let now = engine.look_due().unwrap();
+    engine.instance_seen(now, instance_with(20));
+    assert_eq!(engine.flush_due(), None);
+    engine.on_kernel(now, 0, &mut FromModule::batch("default").bytes);
+    let mut times = 0;
+    while let Some(due) = engine.flush_due() {
+        assert_eq!(engine.flush().len(), Message::HEADER);
+        engine.flushed(due);
+        times += 1;
+    }
+    assert!((1..=3).contains(&times), "{times}");
+}
+
+#[test]
+fn lifetimes_from_the_network_are_cut_to_the_instances_longest() {
+    let mut engine = engine();
+    let now = engine.look_due().unwrap();
+    engine.instance_seen(now, instance_with(20));
+    let mut contents = Vec::new();
+    session().emit(Format::Flat, &mut contents);
+    let mut buffer = vec![0; Add::HEADROOM + 2000];
+    buffer[Add::HEADROOM..][..contents.len()].copy_from_slice(&contents);
+    let source = "[2001:db8::2]:6464".parse().unwrap();
+    engine.on_datagram(now, source, &mut buffer, contents.len());
+    let added = &buffer[Add::HEADROOM..][..contents.len()];
+    let added: Vec<_> = sessions(added, Format::Flat).collect();
+    assert_eq!(added[0].unwrap().expiration, 60_000);
+    assert_eq!(engine.counters().shortened, 1);
+}
+
+#[test]
+fn a_version_that_the_system_tells_decides_the_format_before_the_first_batch() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    engine.module_found(Instant::now(), FAMILY, Some(Version::new(4, 1, 9)));
+    let mut contents = Vec::new();
+    session().emit(Format::Flat, &mut contents);
+    let mut buffer = vec![0; Add::HEADROOM + 2000];
+    buffer[Add::HEADROOM..][..contents.len()].copy_from_slice(&contents);
+    let source = "[2001:db8::2]:6464".parse().unwrap();
+    let verdict = engine.on_datagram(Instant::now(), source, &mut buffer, contents.len());
+    assert_eq!(verdict, FromNetwork::Ignore);
+    assert_eq!(engine.counters().lost(Reason::ForeignDatagram), 1);
 }
 
 #[test]
@@ -326,7 +418,7 @@ fn a_request_that_finds_no_family_is_counted_and_has_the_module_looked_for() {
     engine.on_kernel(Instant::now(), 0, &mut ack_failed(libc::ENOENT));
     assert_eq!(engine.counters().lost(Reason::ModuleMissing), 1);
     assert!(engine.doubts_module());
-    assert!(!engine.module_found(FAMILY), "it is the same");
+    engine.module_found(Instant::now(), FAMILY, None);
     assert!(!engine.doubts_module());
     assert_eq!(engine.next_event(), None);
 }
@@ -337,15 +429,15 @@ fn each_change_of_the_module_is_told_once() {
     for (change, told) in [
         (None, Some(Event::ModuleMissing)),
         (None, None),
-        (Some(FAMILY), Some(Event::ModuleLoaded)),
+        (Some(FAMILY), Some(Event::ModuleLoaded(None))),
         (Some(FAMILY), None),
         (None, Some(Event::ModuleUnloaded)),
         (None, None),
-        (Some(FAMILY + 1), Some(Event::ModuleLoaded)),
-        (Some(FAMILY + 2), Some(Event::ModuleLoaded)),
+        (Some(FAMILY + 1), Some(Event::ModuleLoaded(None))),
+        (Some(FAMILY + 2), Some(Event::ModuleLoaded(None))),
     ] {
         match change {
-            Some(family) => drop(engine.module_found(family)),
+            Some(family) => engine.module_found(Instant::now(), family, None),
             None => engine.module_missing(),
         }
         assert_eq!(engine.next_event(), told);
@@ -375,7 +467,7 @@ fn a_new_modules_batches_are_served_and_an_old_ones_are_not() {
     let verdict = engine.on_kernel(Instant::now(), 0, &mut batch.bytes);
     assert_eq!(verdict, FromKernel::Ignore);
     engine.module_missing();
-    engine.module_found(FAMILY);
+    engine.module_found(Instant::now(), FAMILY, None);
     let verdict = engine.on_kernel(Instant::now(), 0, &mut batch.bytes);
     assert!(matches!(verdict, FromKernel::Forward(_)));
     let request = netlink::Message::new_checked(engine.acknowledgements()).unwrap();
@@ -519,12 +611,11 @@ mod as_a_real_module_says_it {
     }
 
     #[test]
-    fn a_missing_instance_is_named() {
-        let text = "\"This namespace lacks an instance named 'missing'.\" (error 3)";
-        assert_eq!(
-            told(samples::LACKS_INSTANCE.to_vec(), Command::JooldAck),
-            [(Reason::InstanceMissing, text.to_owned())]
-        );
+    fn a_missing_instance_is_counted_and_looked_for() {
+        let mut engine = serving(InstanceName::DEFAULT, samples::FAMILY);
+        let mut message = samples::LACKS_INSTANCE.to_vec();
+        engine.on_kernel(Instant::now(), 0, &mut message);
+        assert_eq!(engine.counters().lost(Reason::InstanceMissing), 1);
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::{Heard, KERNEL_BUDGET, KERNEL_MESSAGES, PATIENCE, Reactor, Served};
-use crate::controller::Found;
+use crate::controller::{Found, module_version};
 use crate::engine::{FromKernel, Reason};
+use crate::wire::globals::Global;
+use crate::wire::request::Address;
 
 /// How often the module is looked for while it is not there. Its coming is heard of; this is for the
 /// day when that gets lost.
@@ -32,11 +34,7 @@ impl Reactor {
             Ok(Found::Family(family)) => {
                 self.engine.succeeded(Reason::ControllerFailed);
                 self.engine.succeeded(Reason::StrangeModule);
-                if self.engine.module_found(family.id) {
-                    // Whoever served this instance before may have died without acknowledging its
-                    // last batch.
-                    self.acknowledge(now);
-                }
+                self.engine.module_found(now, family.id, module_version());
                 return;
             }
             Ok(Found::Nothing) => {
@@ -51,6 +49,48 @@ impl Reactor {
             Err(error) => self.engine.failed(now, Reason::ControllerFailed, &error),
         }
         self.search = Some(now + SEARCH);
+    }
+
+    /// Looks at the instance if that is due, and gives it what the module file wants.
+    pub(super) fn look_at_instance(&mut self, now: Instant) {
+        if self.engine.look_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let address = *self.engine.address();
+        match self.instance.look(&address) {
+            Ok(Ok(state)) => {
+                let changes = self.engine.instance_seen(now, state);
+                if !changes.is_empty() {
+                    self.change_instance(now, &address, &changes);
+                }
+                if self.engine.owes_first_acknowledgement(now) {
+                    self.acknowledge(now);
+                }
+            }
+            Ok(Err(refusal)) => self.engine.look_refused(now, &refusal),
+            Err(error) => self.engine.look_failed(now, &error),
+        }
+    }
+
+    fn change_instance(&mut self, now: Instant, address: &Address, changes: &[(Global, u32)]) {
+        match self.instance.set(address, changes) {
+            Ok(Ok(())) => self.engine.instance_changed(changes),
+            Ok(Err(refusal)) => self.engine.change_refused(now, &refusal),
+            Err(error) => self.engine.look_failed(now, &error),
+        }
+    }
+
+    /// Makes the kernel look at its queue if that is due.
+    pub(super) fn flush_kernel(&mut self, now: Instant) {
+        if self.blocked || self.engine.flush_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let sent = self.modsocket.send(self.engine.flush());
+        self.engine.flushed(now);
+        match sent {
+            Ok(()) => self.engine.succeeded(Reason::AckNotSent),
+            Err(error) => self.engine.failed(now, Reason::AckNotSent, &error),
+        }
     }
 
     /// Receives and acknowledges what the kernel has, and sends it all together. The kernel's

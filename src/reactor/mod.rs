@@ -20,6 +20,7 @@ use slab::Slab;
 use crate::controller::Controller;
 use crate::engine::{Engine, Reason};
 use crate::failure::Failure;
+use crate::instance::Instance;
 use crate::logging;
 use crate::modsocket::ModSocket;
 use crate::netsocket::{NetSocket, SLOTS};
@@ -92,6 +93,7 @@ pub struct Reactor {
     sources: Slab<Polled>,
     engine: Engine,
     controller: Controller,
+    instance: Instance,
     modsocket: ModSocket,
     netsocket: NetSocket,
     statsocket: Option<StatSocket>,
@@ -115,6 +117,7 @@ impl Reactor {
     pub fn new(
         engine: Engine,
         controller: Controller,
+        instance: Instance,
         modsocket: ModSocket,
         netsocket: NetSocket,
         statsocket: Option<StatSocket>,
@@ -126,6 +129,7 @@ impl Reactor {
             sources: Slab::with_capacity(5),
             engine,
             controller,
+            instance,
             modsocket,
             netsocket,
             statsocket,
@@ -180,6 +184,8 @@ impl Reactor {
             if self.engine.doubts_module() || self.search.is_some_and(|due| due <= now) {
                 self.look_for_module(now);
             }
+            self.look_at_instance(now);
+            self.flush_kernel(now);
             for key in 0..self.sources.capacity() {
                 self.serve(key, now);
             }
@@ -226,7 +232,9 @@ impl Reactor {
     fn deadline(&self) -> Option<Instant> {
         // What is due cannot go before there is room for it.
         let due = self.engine.due().filter(|_| !self.blocked);
-        let deadlines = [self.engine.deadline(), due, self.search];
+        let flush = self.engine.flush_due().filter(|_| !self.blocked);
+        let look = self.engine.look_due();
+        let deadlines = [self.engine.deadline(), due, flush, look, self.search];
         deadlines.into_iter().flatten().min()
     }
 

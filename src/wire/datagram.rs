@@ -23,6 +23,8 @@ pub struct Admitted {
     pub length: usize,
     /// Whether they came in the other byte order.
     pub converted: bool,
+    /// How many had a longer lifetime than any that is allowed, which they have now.
+    pub shortened: usize,
 }
 
 /// Why a datagram is not for the kernel.
@@ -46,33 +48,63 @@ pub enum Refusal {
 
 /// Checks a datagram, and converts it in place if it comes from a machine of the other byte order.
 /// Sessions in another format than `expected` are refused if one is given, for the module would
-/// not understand them.
+/// not understand them. A lifetime beyond `longest` milliseconds is cut down to that, in place.
 ///
 /// # Errors
 /// When it is not for the kernel; its bytes may have been changed then.
-pub fn admit(bytes: &mut [u8], expected: Option<Format>) -> Result<Admitted, Refusal> {
+pub fn admit(
+    bytes: &mut [u8],
+    expected: Option<Format>,
+    longest: Option<u32>,
+) -> Result<Admitted, Refusal> {
     let (format, converted) = form(bytes)?;
     if expected.is_some_and(|expected| expected != format) {
         return Err(Refusal::OtherFormat(format));
     }
-    let mut at = 0;
+    let longest = longest.unwrap_or(u32::MAX);
+    let (mut at, mut shortened) = (0, 0);
     while next_header(&bytes[at..])?.is_some() {
         let rest = &mut bytes[at..];
         if converted {
             swap(rest, format)?;
         }
         check_frame(rest, format).map_err(Refusal::Framing)?;
-        let value = &rest[Attribute::HEADER..format.size()];
+        let value = &mut rest[Attribute::HEADER..format.size()];
         if let Err(problem) = check(value, format) {
             let number = at / format.size();
             return Err(Refusal::Session { number, problem });
         }
+        shortened += usize::from(shorten(value, format, longest));
         at += format.size();
     }
     Ok(Admitted {
         length: at,
         converted,
+        shortened,
     })
+}
+
+/// Cuts the lifetime of a session that was found to be one; tells whether it had to be.
+fn shorten(value: &mut [u8], format: Format, longest: u32) -> bool {
+    let (at, lifetime, allowed) = match format {
+        Format::Flat => {
+            let at = flat::EXPIRATION;
+            let lifetime = u32::from_be_bytes(array(value, at));
+            (at, lifetime, longest.to_be_bytes())
+        }
+        Format::Nested => {
+            let found = Attributes::new(value).find(nested::EXPIRATION);
+            let Some((at, lifetime)) = found.and_then(|found| Some((found.offset, found.u32()?)))
+            else {
+                return false;
+            };
+            (at, lifetime, longest.to_ne_bytes())
+        }
+    };
+    if lifetime > longest {
+        value[at..at + allowed.len()].copy_from_slice(&allowed);
+    }
+    lifetime > longest
 }
 
 /// The format of a datagram's first session, and whether it is in the other byte order.
@@ -265,7 +297,7 @@ mod tests {
     fn is_admitted(sessions: &[Session], format: Format) -> bool {
         let mut bytes = datagram(sessions, format);
         let before = bytes.clone();
-        let admitted = admit(&mut bytes, Some(format));
+        let admitted = admit(&mut bytes, Some(format), None);
         assert_eq!(bytes, before);
         admitted.is_ok_and(|admitted| admitted.length == bytes.len() && !admitted.converted)
     }
@@ -284,7 +316,7 @@ mod tests {
             let native = datagram(&[sample(); 3], format);
             let mut bytes = from_afar(native.clone(), format);
             assert_ne!(bytes, native);
-            let admitted = admit(&mut bytes, Some(format)).unwrap();
+            let admitted = admit(&mut bytes, Some(format), None).unwrap();
             assert!(admitted.converted);
             assert_eq!((admitted.length, bytes), (native.len(), native));
         }
@@ -296,7 +328,7 @@ mod tests {
     fn a_big_endian_routers_header_is_known_by_its_first_bytes() {
         let mut bytes = datagram(&[sample()], Format::Flat);
         bytes[..4].copy_from_slice(&[0, 40, 0, 1]);
-        assert!(admit(&mut bytes, None).unwrap().converted);
+        assert!(admit(&mut bytes, None, None).unwrap().converted);
         assert_eq!(bytes[..4], [40, 0, 1, 0]);
     }
 
@@ -305,10 +337,10 @@ mod tests {
         for (format, other) in [BOTH, [BOTH[1], BOTH[0]]].map(|[a, b]| (a, b)) {
             let mut bytes = datagram(&[sample()], format);
             assert_eq!(
-                admit(&mut bytes, Some(other)),
+                admit(&mut bytes, Some(other), None),
                 Err(Refusal::OtherFormat(format))
             );
-            assert!(admit(&mut bytes, None).is_ok());
+            assert!(admit(&mut bytes, None, None).is_ok());
         }
     }
 
@@ -317,13 +349,13 @@ mod tests {
         for format in BOTH {
             let whole = datagram(&[sample(); 2], format);
             for length in (1..whole.len()).filter(|length| length % format.size() != 0) {
-                let cut = admit(&mut whole[..length].to_vec(), None);
+                let cut = admit(&mut whole[..length].to_vec(), None, None);
                 assert!(matches!(cut, Err(Refusal::Framing(_))), "{length}: {cut:?}");
             }
             for more in 1..4 {
                 let mut longer = whole.clone();
                 longer.resize(whole.len() + more, 0);
-                let refused = admit(&mut longer, None);
+                let refused = admit(&mut longer, None, None);
                 assert!(matches!(refused, Err(Refusal::Framing(_))), "{refused:?}");
             }
         }
@@ -334,9 +366,9 @@ mod tests {
         let mut bytes = datagram(&[sample(); 2], Format::Flat);
         let sessions = bytes.len();
         bytes.extend([0, 0, 7, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4]);
-        assert_eq!(admit(&mut bytes, None).unwrap().length, sessions);
+        assert_eq!(admit(&mut bytes, None, None).unwrap().length, sessions);
         let mut control = bytes.split_off(sessions);
-        assert_eq!(admit(&mut control, None), Err(Refusal::NoSessions));
+        assert_eq!(admit(&mut control, None, None), Err(Refusal::NoSessions));
     }
 
     /// The bits of protocol, state and timer that are admitted, of all 65,536.
@@ -370,9 +402,31 @@ mod tests {
         };
         let number = 2;
         assert_eq!(
-            admit(&mut bytes, None),
+            admit(&mut bytes, None, None),
             Err(Refusal::Session { number, problem })
         );
+    }
+
+    #[test]
+    fn lifetimes_beyond_the_longest_are_cut_down_to_it_and_no_others() {
+        let with = |expiration| Session {
+            expiration,
+            ..sample()
+        };
+        let (longest, days) = (7_200_000, 49 * 86_400_000);
+        for format in BOTH {
+            let before = [with(longest), with(days), with(1), with(longest + 1)];
+            let after = [with(longest), with(longest), with(1), with(longest)];
+            let native = datagram(&before, format);
+            for mut bytes in [native.clone(), from_afar(native.clone(), format)] {
+                let admitted = admit(&mut bytes, None, Some(longest)).unwrap();
+                assert_eq!(admitted.shortened, 2);
+                assert_eq!(bytes, datagram(&after, format));
+            }
+            let mut untouched = native.clone();
+            assert_eq!(admit(&mut untouched, None, None).unwrap().shortened, 0);
+            assert_eq!(untouched, native);
+        }
     }
 
     #[test]
@@ -444,7 +498,7 @@ mod tests {
                 let at = patch.0.index(bytes.len());
                 bytes[at] = patch.1;
             }
-            if let Ok(Admitted { length, .. }) = admit(&mut bytes, None) {
+            if let Ok(Admitted { length, .. }) = admit(&mut bytes, None, None) {
                 let format = form(&bytes).map_or(format, |(format, _)| format);
                 prop_assert!(length % format.size() == 0);
                 for session in super::super::session::sessions(&bytes[..length], format) {

@@ -116,6 +116,24 @@ impl Version {
     }
 }
 
+impl str::FromStr for Version {
+    type Err = ();
+
+    /// "4.1.13", or "4.1.13.0" with the development number.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 4];
+        let mut count = 0;
+        for part in text.split('.') {
+            *bytes.get_mut(count).ok_or(())? = part.parse().map_err(drop)?;
+            count += 1;
+        }
+        match count {
+            3 | 4 => Ok(Self::from_bytes(bytes)),
+            _ => Err(()),
+        }
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.revision)?;
@@ -297,5 +315,19 @@ impl<'a> Message<'a> {
             code.unwrap_or_default(),
             text.split(|&byte| byte == 0).next().unwrap_or_default(),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_as_the_system_writes_it() {
+        assert_eq!("4.1.13".parse(), Ok(Version::new(4, 1, 13)));
+        assert_eq!("4.1.13.0".parse(), Ok(Version::new(4, 1, 13)));
+        for text in ["", "4.1", "4.1.256", "4.1.13.0.1", "4.1.x", "v4.1.13"] {
+            assert_eq!(text.parse::<Version>(), Err(()), "{text}");
+        }
     }
 }

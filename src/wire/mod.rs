@@ -7,6 +7,8 @@ pub mod address;
 pub mod controller;
 pub mod datagram;
 pub mod generic;
+pub mod globals;
+pub mod instance;
 pub mod jool;
 pub mod link;
 pub mod netlink;
@@ -14,6 +16,7 @@ pub mod request;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod session;
+pub mod statistics;
 pub mod update;
 
 use std::fmt;

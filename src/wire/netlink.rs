@@ -211,6 +211,11 @@ impl<'a> Attribute<'a> {
     pub fn u32(&self) -> Option<u32> {
         self.value.try_into().ok().map(u32::from_ne_bytes)
     }
+
+    /// The value as a number in host byte order, if it has that size.
+    pub fn u64(&self) -> Option<u64> {
+        self.value.try_into().ok().map(u64::from_ne_bytes)
+    }
 }
 
 /// The attributes in a stretch of bytes, in order. Ends at the first malformed one.

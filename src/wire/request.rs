@@ -62,6 +62,13 @@ impl Plain {
     }
 }
 
+/// A request that is answered, to which attributes can be added.
+pub fn question(address: &Address, command: Command) -> netlink::Question {
+    let plain = Plain::new(address, command);
+    let payload = &plain.bytes[netlink::Message::HEADER..];
+    netlink::Question::new(address.family, 0, payload)
+}
+
 /// A [`Plain`] request up to `N` times in a row, for one `send()`.
 #[derive(Clone, Copy, Debug)]
 pub struct Repeated<const N: usize> {

@@ -238,6 +238,7 @@ fn a_router_that_only_receives_notices_a_reload() -> Outcome {
     k.kernel.unload();
     daemon(&mut k)?.wait_for("was unloaded")?;
     translate(&j, (0..36).map(sample::udp));
+    daemon(&mut k)?.wait_for("receiving sessions from the network")?;
     load_again(&k)?;
     translate(&j, (36..72).map(sample::udp));
     wait_for_sessions(&k, 36)

@@ -240,7 +240,7 @@ fn refusals_do_not_fill_the_buffer_of_the_batches() -> Outcome {
         j.multicast(Network::Ipv6, PORT, &datagram)?;
     }
     daemon(&mut k)?.resume()?;
-    daemon(&mut k)?.wait_for("the kernel does not know the instance")?;
+    daemon(&mut k)?.wait_for("the instance was removed")?;
     wait::a_moment();
     let (_, lost) = accounts(daemon(&mut k)?)?;
     assert_eq!(lost, 0);

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod harness;
+mod instance;
 mod kernel;
 mod losses;
 mod memory;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let tests = [
         sessions::tests(),
         kernel::tests(),
+        instance::tests(),
         network::tests(),
         refreshes::tests(),
         losses::tests(),

@@ -93,6 +93,21 @@ pub fn requests_by_instance(node: &Node, command: Command) -> BTreeMap<String, u
     counts
 }
 
+/// How often the daemon has looked at its instance.
+pub fn looks(node: &Node) -> usize {
+    let looks = requests_by_instance(node, Command::GlobalForeach);
+    looks.get(INSTANCE).copied().unwrap_or_default()
+}
+
+/// Waits until the daemon has looked at its instance once more.
+pub fn wait_for_a_look(node: &Node) -> Outcome {
+    let before = looks(node);
+    Ok(wait::for_some(
+        "the daemon to look at its instance",
+        || (looks(node) > before).then_some(()),
+    )?)
+}
+
 /// Gives a node's kernel a queue that no test fills, for those that translate faster than a daemon
 /// may get its turns.
 pub fn widen_queue(node: &Node) {

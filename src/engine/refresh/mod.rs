@@ -130,6 +130,21 @@ impl Refreshes {
         }
     }
 
+    /// As those of before, which had merged so many updates.
+    #[must_use]
+    pub fn having_merged(mut self, merged: u64) -> Self {
+        self.merged = merged;
+        self
+    }
+
+    /// What it was made with, but for what was out of range.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            window: self.window as u32,
+            sessions: self.sessions,
+        }
+    }
+
     /// How many updates are held now.
     pub fn held(&self) -> usize {
         self.held

@@ -85,6 +85,8 @@ pub struct Module {
     next_tick: Duration,
     /// Whether clients have `CAP_NET_ADMIN` in the initial user namespace.
     pub administrator: bool,
+    /// Whether every `GLOBAL_UPDATE` fails, as those with a bad value do.
+    pub refuses_updates: bool,
     /// Bytes that fit into an answer: less than [`ANSWER_ROOM`] makes the module page sooner.
     pub answer_room: usize,
     requests: VecDeque<Request>,
@@ -103,6 +105,7 @@ impl Module {
             instances: Vec::new(),
             next_tick: now,
             administrator: true,
+            refuses_updates: false,
             answer_room: ANSWER_ROOM,
             requests: VecDeque::new(),
             oops: None,
@@ -214,6 +217,12 @@ impl Module {
     /// When [`Module::tick`] is due.
     pub fn next_tick(&self) -> Duration {
         self.next_tick
+    }
+
+    /// Keeps the module's timer from going off, so that nothing happens but by requests and
+    /// packets.
+    pub fn stop_timer(&mut self) {
+        self.next_tick = Duration::MAX;
     }
 
     /// The module's timer.
@@ -518,6 +527,9 @@ impl Module {
                 let text = "Request is missing a globals container.";
                 (errno::EINVAL, text.to_owned())
             })?;
+        if self.refuses_updates {
+            return Err((errno::EINVAL, "This value is out of range.".to_owned()));
+        }
         let globals = &mut self.instances[index].globals;
         globals
             .update(container.value)

@@ -102,6 +102,12 @@ impl Kernel {
         instance.globals.ss_enabled = true;
     }
 
+    /// `jool instance add`, and nothing else: synchronization is off. One of that name makes place.
+    pub fn add_plain_instance(&self, name: &str) {
+        let now = self.now();
+        self.module().add_instance(requests::name(name), now);
+    }
+
     /// Removes an instance.
     pub fn remove_instance(&self, name: &str) {
         self.module().remove_instance(&requests::name(name));

@@ -1,0 +1,429 @@
+//! The served instance, as the engine knows it: whether it is there, how it is configured, and how
+//! it should be.
+//!
+//! Nothing tells when an instance comes, goes, or is created anew, so it is looked at every few
+//! seconds, and sooner when the kernel's answers hint at a change. When it appears, what the module
+//! file wants is set. What somebody changes later, by hand, stays.
+
+use std::time::{Duration, Instant};
+
+use super::journal::{Event, Journal};
+use crate::wire::globals::{Global, Globals, Values};
+use crate::wire::instance::Snapshot;
+use crate::wire::statistics::Statistics;
+
+/// How often an instance is looked at that is there.
+const PERIOD: Duration = Duration::from_secs(3);
+
+/// How often it is looked for while it is missing.
+const SEARCH: Duration = Duration::from_secs(1);
+
+/// The least time between two looks, whatever hints there are.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What is known of the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// Nothing yet.
+    Unknown,
+    /// It is not there.
+    Missing,
+    /// It is there.
+    Present,
+    /// The kernel does not tell: an errno.
+    Refused(i32),
+}
+
+/// One instance's state over time.
+#[derive(Debug)]
+pub struct Watch {
+    wanted: Values,
+    presence: Presence,
+    globals: Globals,
+    statistics: Statistics,
+    /// Whether the instance was configured since it appeared.
+    settled: bool,
+    /// Whether that is news.
+    fresh: bool,
+    last: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Watch {
+    /// Of an instance that should have those globals when it appears.
+    pub fn new(wanted: Values) -> Self {
+        Self {
+            wanted,
+            presence: Presence::Unknown,
+            globals: Globals::default(),
+            statistics: Statistics::default(),
+            settled: false,
+            fresh: false,
+            last: None,
+            due: None,
+        }
+    }
+
+    /// Other globals are wanted from here on.
+    pub fn want(&mut self, now: Instant, wanted: Values) {
+        self.wanted = wanted;
+        self.settled = false;
+        self.due = self.due.map(|_| now);
+    }
+
+    /// A module has come: whatever instance it has is another one.
+    pub fn begin(&mut self, now: Instant) {
+        *self = Self::new(self.wanted);
+        self.due = Some(now);
+    }
+
+    /// There is no module, so nothing to look at.
+    pub fn end(&mut self) {
+        *self = Self::new(self.wanted);
+    }
+
+    /// Something hints at a change.
+    pub fn hint(&mut self, now: Instant) {
+        let soonest = self.last.map_or(now, |last| last + PAUSE);
+        self.due = self.due.map(|due| due.min(soonest.max(now)));
+    }
+
+    /// When the next look is due.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether the instance is known to be missing.
+    pub fn is_missing(&self) -> bool {
+        self.presence == Presence::Missing
+    }
+
+    /// Whether it synchronizes, as far as is known.
+    pub fn is_on(&self) -> bool {
+        self.presence == Presence::Present && self.get(Global::SsEnabled) == Some(1)
+    }
+
+    /// What one of its globals is, if that is known.
+    pub fn get(&self, global: Global) -> Option<u32> {
+        self.globals.values.get(global)
+    }
+
+    /// The longest time that any session of it lives, in milliseconds, if that is known.
+    pub fn longest_timeout(&self) -> Option<u32> {
+        self.globals.longest_timeout
+    }
+
+    /// The instance was looked at, and this is what it is like. What is to change comes back as
+    /// wanted values; empty for nothing.
+    pub fn seen(
+        &mut self,
+        now: Instant,
+        state: Snapshot,
+        journal: &mut Journal,
+    ) -> Vec<(Global, u32)> {
+        self.looked(now, PERIOD);
+        let is_anew =
+            self.presence == Presence::Present && state.statistics.is_anew(&self.statistics);
+        let appeared = match self.presence {
+            Presence::Present => is_anew,
+            _ => true,
+        };
+        if appeared {
+            self.settled = false;
+            journal.note(match is_anew {
+                true => Event::InstanceRecreated,
+                false => Event::InstanceFound,
+            });
+        }
+        let was_on = self.is_on();
+        self.presence = Presence::Present;
+        self.globals = state.globals;
+        self.statistics = state.statistics;
+        if self.settled {
+            if was_on != self.is_on() {
+                journal.note(match was_on {
+                    true => Event::SynchronizationTurnedOff,
+                    false => Event::SynchronizationTurnedOn,
+                });
+            }
+            return Vec::new();
+        }
+        let differing = self.wanted.differing(&self.globals.values);
+        let changes: Vec<_> = differing
+            .map(|(global, wanted, _)| (global, wanted))
+            .collect();
+        if changes.is_empty() {
+            self.settle(journal);
+        }
+        changes
+    }
+
+    /// The changes were made.
+    pub fn changed(&mut self, changes: &[(Global, u32)], journal: &mut Journal) {
+        for &(global, to) in changes {
+            let from = self.get(global).unwrap_or_default();
+            self.globals.values.set(global, Some(to));
+            journal.note(Event::Changed { global, from, to });
+        }
+        self.settle(journal);
+    }
+
+    fn settle(&mut self, journal: &mut Journal) {
+        (self.settled, self.fresh) = (true, true);
+        for global in Global::ALL {
+            if self.wanted.get(global).is_some() && self.get(global).is_none() {
+                journal.note(Event::LacksGlobal(global));
+            }
+        }
+        let deadline = self.get(Global::SsFlushDeadline);
+        journal.note(match self.is_on() {
+            true => Event::Serving { deadline },
+            false => Event::SynchronizationIsOff,
+        });
+    }
+
+    /// Whether the instance has been configured since this was asked last: it has not heard of the
+    /// daemon yet.
+    pub fn take_fresh(&mut self) -> bool {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// It could not be looked at.
+    pub fn postpone(&mut self, now: Instant) {
+        self.looked(now, PERIOD);
+    }
+
+    /// The kernel says that there is no such instance; `words` are its own.
+    pub fn missing(&mut self, now: Instant, words: impl FnOnce() -> String, journal: &mut Journal) {
+        self.looked(now, SEARCH);
+        let event = match self.presence {
+            Presence::Missing => None,
+            Presence::Present => Some(Event::InstanceRemoved(words())),
+            Presence::Unknown | Presence::Refused(_) => Some(Event::InstanceMissing(words())),
+        };
+        self.forget(Presence::Missing);
+        if let Some(event) = event {
+            journal.note(event);
+        }
+    }
+
+    /// The kernel does not tell what the instance is like. Returns whether that is news.
+    pub fn refused(&mut self, now: Instant, code: i32) -> bool {
+        self.looked(now, PERIOD);
+        let refused = Presence::Refused(code);
+        let is_news = self.presence != refused;
+        self.forget(refused);
+        is_news
+    }
+
+    fn forget(&mut self, presence: Presence) {
+        self.presence = presence;
+        self.globals = Globals::default();
+        self.statistics = Statistics::default();
+        self.settled = false;
+    }
+
+    fn looked(&mut self, now: Instant, next: Duration) {
+        self.last = Some(now);
+        self.due = Some(now + next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::netlink::Attribute;
+
+    /// An instance with synchronization on or off that has counted so many acknowledgements.
+    fn state(on: bool, acks: u64) -> Snapshot {
+        let mut state = Snapshot::default();
+        let values = &mut state.globals.values;
+        values.set(Global::SsEnabled, Some(u32::from(on)));
+        values.set(Global::SsFlushDeadline, Some(2000));
+        state.statistics.take(&Attribute {
+            number: 82,
+            value: &acks.to_ne_bytes(),
+            offset: 0,
+        });
+        state
+    }
+
+    fn on() -> Values {
+        let mut wanted = Values::default();
+        wanted.set(Global::SsEnabled, Some(1));
+        wanted
+    }
+
+    struct Watched {
+        watch: Watch,
+        journal: Journal,
+        now: Instant,
+    }
+
+    impl Watched {
+        fn new(wanted: Values) -> Self {
+            let now = Instant::now();
+            let mut watch = Watch::new(wanted);
+            watch.begin(now);
+            let journal = Journal::new();
+            Self {
+                watch,
+                journal,
+                now,
+            }
+        }
+
+        /// Looks when a look is due; what is to change is changed.
+        fn look(&mut self, state: Option<Snapshot>) -> Vec<(Global, u32)> {
+            self.now = self.watch.due().unwrap();
+            let Some(state) = state else {
+                let words = || "no such instance".to_owned();
+                self.watch.missing(self.now, words, &mut self.journal);
+                return Vec::new();
+            };
+            let changes = self.watch.seen(self.now, state, &mut self.journal);
+            if !changes.is_empty() {
+                self.watch.changed(&changes, &mut self.journal);
+            }
+            changes
+        }
+
+        fn told(&mut self) -> Vec<Event> {
+            std::iter::from_fn(|| self.journal.pop()).collect()
+        }
+    }
+
+    const TURNED_ON: Event = Event::Changed {
+        global: Global::SsEnabled,
+        from: 0,
+        to: 1,
+    };
+
+    const SERVING: Event = Event::Serving {
+        deadline: Some(2000),
+    };
+
+    #[test]
+    fn an_instance_that_is_there_at_the_start_is_configured_once() {
+        let mut watched = Watched::new(on());
+        assert_eq!(
+            watched.look(Some(state(false, 0))),
+            [(Global::SsEnabled, 1)]
+        );
+        assert_eq!(watched.told(), [Event::InstanceFound, TURNED_ON, SERVING]);
+        assert_eq!(watched.look(Some(state(true, 1))), []);
+        assert_eq!(watched.told(), []);
+    }
+
+    #[test]
+    fn an_instance_that_is_as_it_should_be_is_not_touched() {
+        let mut watched = Watched::new(on());
+        assert_eq!(watched.look(Some(state(true, 0))), []);
+        assert_eq!(watched.told(), [Event::InstanceFound, SERVING]);
+    }
+
+    #[test]
+    fn what_somebody_changes_by_hand_is_told_once_and_stays() {
+        let mut watched = Watched::new(on());
+        watched.look(Some(state(true, 0)));
+        watched.told();
+        for _ in 0..3 {
+            assert_eq!(watched.look(Some(state(false, 0))), []);
+        }
+        assert_eq!(watched.told(), [Event::SynchronizationTurnedOff]);
+        watched.look(Some(state(true, 0)));
+        assert_eq!(watched.told(), [Event::SynchronizationTurnedOn]);
+    }
+
+    #[test]
+    fn an_instance_that_counts_anew_is_configured_anew() {
+        let mut watched = Watched::new(on());
+        watched.look(Some(state(true, 5)));
+        watched.told();
+        assert_eq!(
+            watched.look(Some(state(false, 0))),
+            [(Global::SsEnabled, 1)]
+        );
+        assert_eq!(
+            watched.told(),
+            [Event::InstanceRecreated, TURNED_ON, SERVING]
+        );
+    }
+
+    #[test]
+    fn an_instance_that_goes_and_comes_is_told_once_each_and_configured_again() {
+        let mut watched = Watched::new(on());
+        watched.look(Some(state(true, 5)));
+        watched.told();
+        for _ in 0..3 {
+            watched.look(None);
+        }
+        let removed = Event::InstanceRemoved("no such instance".to_owned());
+        assert_eq!(watched.told(), [removed]);
+        assert!(watched.watch.is_missing() && !watched.watch.is_on());
+        assert_eq!(
+            watched.look(Some(state(false, 9))),
+            [(Global::SsEnabled, 1)]
+        );
+        assert_eq!(watched.told(), [Event::InstanceFound, TURNED_ON, SERVING]);
+    }
+
+    #[test]
+    fn a_file_that_says_false_leaves_the_instance_alone() {
+        let mut watched = Watched::new(Values::default());
+        assert_eq!(watched.look(Some(state(false, 0))), []);
+        let told = [Event::InstanceFound, Event::SynchronizationIsOff];
+        assert_eq!(watched.told(), told);
+    }
+
+    #[test]
+    fn a_global_that_the_module_does_not_have_is_told_and_not_set() {
+        let mut wanted = on();
+        wanted.set(Global::SsMaxSessionsPerPacket, Some(10));
+        let mut watched = Watched::new(wanted);
+        assert_eq!(watched.look(Some(state(true, 0))), []);
+        let lacks = Event::LacksGlobal(Global::SsMaxSessionsPerPacket);
+        assert_eq!(watched.told(), [Event::InstanceFound, lacks, SERVING]);
+    }
+
+    #[test]
+    fn changes_that_fail_are_tried_again_at_the_next_look() {
+        let mut watched = Watched::new(on());
+        let now = watched.now;
+        for _ in 0..2 {
+            let changes = watched
+                .watch
+                .seen(now, state(false, 0), &mut watched.journal);
+            assert_eq!(changes, [(Global::SsEnabled, 1)]);
+        }
+    }
+
+    #[test]
+    fn a_hint_brings_the_next_look_forward_but_not_without_end() {
+        let mut watched = Watched::new(on());
+        watched.look(Some(state(true, 0)));
+        let looked = watched.now;
+        assert_eq!(watched.watch.due(), Some(looked + PERIOD));
+        watched.watch.hint(looked);
+        assert_eq!(watched.watch.due(), Some(looked + PAUSE));
+        watched.watch.hint(looked + PAUSE * 2);
+        assert_eq!(watched.watch.due(), Some(looked + PAUSE));
+    }
+
+    #[test]
+    fn without_a_module_no_look_is_due_whatever_hints_there_are() {
+        let mut watched = Watched::new(on());
+        watched.watch.end();
+        watched.watch.hint(watched.now);
+        assert_eq!(watched.watch.due(), None);
+    }
+
+    #[test]
+    fn a_refusal_is_news_once() {
+        let mut watched = Watched::new(on());
+        let now = watched.now;
+        assert!(watched.watch.refused(now, 1));
+        assert!(!watched.watch.refused(now, 1));
+        assert!(watched.watch.refused(now, 22));
+    }
+}

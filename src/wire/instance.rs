@@ -1,0 +1,22 @@
+//! What the kernel tells of an instance when it is asked.
+
+use super::globals::Globals;
+use super::statistics::Statistics;
+
+/// What an instance is like now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How it is configured.
+    pub globals: Globals,
+    /// What it has counted.
+    pub statistics: Statistics,
+}
+
+/// Jool's refusal of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// An errno.
+    pub code: i32,
+    /// The module's words.
+    pub text: Vec<u8>,
+}

@@ -1,0 +1,87 @@
+//! An instance's statistics (`jool stats display --all`).
+//!
+//! `STATS_FOREACH` answers with them as attributes, in pages: the number is the statistic's, the
+//! value a u64 in host byte order. Numbers differ between versions; what they have in common is
+//! that all but two only grow, and that a new instance begins at 0.
+
+use super::netlink::Attribute;
+
+/// What there is now: BIB entries and sessions. Everything else counts events.
+const GAUGES: [u16; 2] = [4, 5];
+
+/// What an instance has counted so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// By the statistic's number.
+    counted: Vec<u64>,
+}
+
+/// Far more than any version has.
+const MOST: u16 = 1024;
+
+impl Statistics {
+    /// Takes one attribute of `STATS_FOREACH`'s answer.
+    pub fn take(&mut self, attribute: &Attribute<'_>) {
+        let Some(value) = attribute.u64() else {
+            return;
+        };
+        if attribute.number >= MOST || GAUGES.contains(&attribute.number) {
+            return;
+        }
+        let at = usize::from(attribute.number);
+        if self.counted.len() <= at {
+            self.counted.resize(at + 1, 0);
+        }
+        self.counted[at] = value;
+    }
+
+    /// Whether some other instance must have counted these, for something is less than `before`.
+    pub fn is_anew(&self, before: &Self) -> bool {
+        let now = self.counted.iter().chain(std::iter::repeat(&0));
+        before.counted.iter().zip(now).any(|(old, new)| new < old)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[(u16, u64)]) -> Statistics {
+        let mut statistics = Statistics::default();
+        for (number, value) in values {
+            statistics.take(&Attribute {
+                number: *number,
+                value: &value.to_ne_bytes(),
+                offset: 0,
+            });
+        }
+        statistics
+    }
+
+    #[test]
+    fn an_instance_that_counted_less_is_another_one() {
+        let before = of(&[(1, 10), (82, 3)]);
+        assert!(of(&[(1, 11), (82, 2)]).is_anew(&before));
+        assert!(of(&[(1, 11)]).is_anew(&before));
+        assert!(of(&[]).is_anew(&before));
+    }
+
+    #[test]
+    fn an_instance_that_counted_on_is_the_same() {
+        let before = of(&[(1, 10), (82, 3)]);
+        assert!(!before.is_anew(&before));
+        assert!(!of(&[(1, 10), (2, 0), (82, 4)]).is_anew(&before));
+        assert!(!before.is_anew(&Statistics::default()));
+    }
+
+    #[test]
+    fn sessions_may_become_fewer() {
+        let before = of(&[(1, 10), (4, 7), (5, 7)]);
+        assert!(!of(&[(1, 10), (4, 0), (5, 1)]).is_anew(&before));
+    }
+
+    #[test]
+    fn no_attribute_makes_it_large() {
+        assert_eq!(of(&[(u16::MAX, 1), (MOST, 1)]), Statistics::default());
+    }
+}
