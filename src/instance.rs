@@ -10,6 +10,7 @@ use crate::wire::globals::Global;
 use crate::wire::instance::{Refusal, Snapshot};
 use crate::wire::jool::{Command, Message, flag, root};
 use crate::wire::netlink::{self, Attribute, FLAG_NESTED};
+use crate::wire::pool4::{self, Pool4};
 use crate::wire::request::{self, Address};
 
 /// More pages than any answer has.
@@ -32,19 +33,49 @@ impl Instance {
         })
     }
 
-    /// Asks for globals and statistics.
+    /// Asks for globals and statistics, and for pool4 if that is wanted.
     ///
     /// # Errors
     /// When the kernel cannot be asked; `ENOENT` when there is no such family (any more).
-    pub fn look(&mut self, address: &Address) -> io::Result<Answered<Snapshot>> {
-        let mut state = Snapshot::default();
-        let globals = |attribute: &Attribute<'_>| state.globals.take(attribute);
+    pub fn look(&mut self, address: &Address, pool4: bool) -> io::Result<Answered<Snapshot>> {
+        let mut snapshot = Snapshot::default();
+        let globals = |attribute: &Attribute<'_>| snapshot.globals.take(attribute);
         if let Err(refusal) = self.list(address, Command::GlobalForeach, globals)? {
             return Ok(Err(refusal));
         }
-        let statistics = |attribute: &Attribute<'_>| state.statistics.take(attribute);
-        let listed = self.list(address, Command::StatsForeach, statistics)?;
-        Ok(listed.map(|()| state))
+        let statistics = |attribute: &Attribute<'_>| snapshot.statistics.take(attribute);
+        if let Err(refusal) = self.list(address, Command::StatsForeach, statistics)? {
+            return Ok(Err(refusal));
+        }
+        if pool4 {
+            match self.pool4(address)? {
+                Ok(pool4) => snapshot.pool4 = Some(pool4),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+        }
+        Ok(Ok(snapshot))
+    }
+
+    fn pool4(&mut self, address: &Address) -> io::Result<Answered<Pool4>> {
+        let mut pool4 = Pool4::default();
+        for protocol in pool4::protocols() {
+            let first =
+                request::question(address, Command::Pool4Foreach).with(root::PROTOCOL, &[protocol]);
+            let next = |last: &Attribute<'_>| {
+                request::question(address, Command::Pool4Foreach)
+                    .with(root::OFFSET | FLAG_NESTED, last.value)
+            };
+            let mut problem = None;
+            let take = |entry: &Attribute<'_>| problem = problem.or(pool4.take(entry).err());
+            let listed = self.pages(address, first, next, take)?;
+            if let Some(problem) = problem {
+                return Err(malformed(problem));
+            }
+            if let Err(refusal) = listed {
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(pool4))
     }
 
     /// Changes globals: all of them, or none.
@@ -61,30 +92,44 @@ impl Instance {
         self.ask(address, question, |_| Ok(()))
     }
 
-    /// Lists whatever that command lists, page by page.
+    /// Lists numbered values.
     fn list(
         &mut self,
         address: &Address,
         command: Command,
+        take: impl FnMut(&Attribute<'_>),
+    ) -> io::Result<Answered<()>> {
+        let first = request::question(address, command);
+        let next = |last: &Attribute<'_>| {
+            let number = u8::try_from(last.number).unwrap_or(u8::MAX);
+            request::question(address, command).with(root::OFFSET_U8, &[number])
+        };
+        self.pages(address, first, next, take)
+    }
+
+    /// Asks `first`, and whatever `next` makes of the last attribute while there are more.
+    fn pages(
+        &mut self,
+        address: &Address,
+        first: netlink::Question,
+        next: impl Fn(&Attribute<'_>) -> netlink::Question,
         mut take: impl FnMut(&Attribute<'_>),
     ) -> io::Result<Answered<()>> {
-        let mut last = None;
+        let mut question = first;
         for _ in 0..PAGES {
-            let mut question = request::question(address, command);
-            if let Some(last) = last {
-                question = question.with(root::OFFSET_U8, &[last]);
-            }
             let listed = self.ask(address, question, |message| {
+                let mut last = None;
                 for attribute in message.attributes() {
                     let attribute = attribute.map_err(malformed)?;
-                    last = u8::try_from(attribute.number).ok();
                     take(&attribute);
+                    last = Some(attribute);
                 }
-                Ok(message.flags() & flag::MORE != 0)
+                let more = message.flags() & flag::MORE != 0;
+                Ok(last.filter(|_| more).map(|last| next(&last)))
             })?;
             match listed {
-                Ok(true) => (),
-                Ok(false) => return Ok(Ok(())),
+                Ok(Some(another)) => question = another,
+                Ok(None) => return Ok(Ok(())),
                 Err(refusal) => return Ok(Err(refusal)),
             }
         }

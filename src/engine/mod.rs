@@ -25,7 +25,7 @@ pub use refresh::Limits;
 
 use crate::failure::words;
 use crate::sys::KERNEL;
-use crate::wire::datagram;
+use crate::wire::datagram::{self, Terms};
 use crate::wire::globals::{Global, Values};
 use crate::wire::instance::{Refusal, Snapshot};
 use crate::wire::jool::{Command, InstanceName, Message, Translator, Version, root};
@@ -250,6 +250,11 @@ impl Engine {
         self.watch.due()
     }
 
+    /// Whether the instance should be asked for its pool4 as well.
+    pub fn wants_pool4(&self) -> bool {
+        self.watch.wants_pool4()
+    }
+
     /// The instance was looked at. Returns which globals it should have instead, nothing if they
     /// are as they should be.
     pub fn instance_seen(&mut self, now: Instant, state: Snapshot) -> Vec<(Global, u32)> {
@@ -267,12 +272,15 @@ impl Engine {
     /// Whether the instance was found or configured since this was asked last, so that it is owed
     /// an acknowledgement: whoever served it before may have died without one.
     pub fn owes_first_acknowledgement(&mut self, now: Instant) -> bool {
-        let is_fresh = self.watch.take_fresh();
-        if is_fresh {
-            self.flush
-                .begin(now, self.watch.get(Global::SsFlushDeadline));
+        if !self.watch.take_fresh() {
+            return false;
         }
-        is_fresh && self.watch.is_on()
+        self.flush
+            .begin(now, self.watch.get(Global::SsFlushDeadline));
+        // A new instance is known by counting less than before: this one is seen to have counted
+        // the acknowledgement.
+        self.watch.look_again(now);
+        self.watch.is_on()
     }
 
     /// The kernel refused to tell what the instance is like.
@@ -658,8 +666,12 @@ impl Engine {
             .get_mut(Add::HEADROOM..Add::HEADROOM + length)
             .filter(|_| length <= Add::LONGEST)
             .map(|contents| {
-                let format = self.version.map(Format::of);
-                datagram::admit(contents, format, self.watch.longest_timeout())
+                let terms = Terms {
+                    format: self.version.map(Format::of),
+                    longest: self.watch.longest_timeout(),
+                    pool4: self.watch.pool4(),
+                };
+                datagram::admit(contents, &terms)
             });
         let admitted = match sessions {
             Some(Ok(admitted)) => admitted,
@@ -671,6 +683,15 @@ impl Engine {
         };
         self.counters.converted += u64::from(admitted.converted);
         self.counters.shortened += admitted.shortened as u64;
+        if admitted.outside > 0 {
+            self.watch.doubt_pool4(now);
+            self.lose_several(now, Reason::OutsidePool4, admitted.outside as u64, || {
+                format!("{} of a datagram from {source}", admitted.outside)
+            });
+        }
+        if admitted.length == 0 {
+            return FromNetwork::Ignore;
+        }
         match Add::finish(buffer, admitted.length) {
             Some(total) => FromNetwork::Add(total),
             None => {

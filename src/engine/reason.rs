@@ -98,6 +98,10 @@ reasons! {
     /// A datagram with a session that no NAT64 has.
     BadSession => "datagram with an impossible session dropped",
         "find out who sends to the multicast group besides joold";
+    /// Sessions whose mask is not in the instance's pool4.
+    OutsidePool4 => "sessions whose IPv4 source is not in pool4 dropped",
+        "give all routers the same pool4 (\"jool pool4 display\"); until then those sessions end when the \
+         other router does";
     /// A datagram without sessions: what another joold says to its like.
     NoSessions => "datagram without sessions ignored", "";
     /// A datagram longer than any joold sends.

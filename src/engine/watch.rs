@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::journal::{Event, Journal};
 use crate::wire::globals::{Global, Globals, Values};
 use crate::wire::instance::Snapshot;
+use crate::wire::pool4::Pool4;
 use crate::wire::statistics::Statistics;
 
 /// How often an instance is looked at that is there.
@@ -20,6 +21,9 @@ const SEARCH: Duration = Duration::from_secs(1);
 
 /// The least time between two looks, whatever hints there are.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// How many looks pass before pool4 is asked for again.
+const POOL4_PERIOD: u32 = 10;
 
 /// What is known of the instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,9 @@ pub struct Watch {
     presence: Presence,
     globals: Globals,
     statistics: Statistics,
+    pool4: Pool4,
+    /// In how many looks pool4 is asked for again.
+    pool4_in: u32,
     /// Whether the instance was configured since it appeared.
     settled: bool,
     /// Whether that is news.
@@ -57,6 +64,8 @@ impl Watch {
             presence: Presence::Unknown,
             globals: Globals::default(),
             statistics: Statistics::default(),
+            pool4: Pool4::default(),
+            pool4_in: 0,
             settled: false,
             fresh: false,
             last: None,
@@ -88,9 +97,30 @@ impl Watch {
         self.due = self.due.map(|due| due.min(soonest.max(now)));
     }
 
+    /// The last look was too early.
+    pub fn look_again(&mut self, now: Instant) {
+        self.due = self.due.map(|_| now);
+    }
+
     /// When the next look is due.
     pub fn due(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// Whether the next look should ask for pool4, which seldom changes.
+    pub fn wants_pool4(&self) -> bool {
+        self.pool4_in == 0
+    }
+
+    /// A session came whose mask is not in pool4, as far as that is known.
+    pub fn doubt_pool4(&mut self, now: Instant) {
+        self.pool4_in = 0;
+        self.hint(now);
+    }
+
+    /// Which masks the instance's sessions can have, if that is known.
+    pub fn pool4(&self) -> Option<&Pool4> {
+        Some(&self.pool4).filter(|pool4| pool4.is_known())
     }
 
     /// Whether the instance is known to be missing.
@@ -139,6 +169,11 @@ impl Watch {
         self.presence = Presence::Present;
         self.globals = state.globals;
         self.statistics = state.statistics;
+        match state.pool4 {
+            Some(pool4) => (self.pool4, self.pool4_in) = (pool4, POOL4_PERIOD),
+            None if appeared => (self.pool4, self.pool4_in) = (Pool4::default(), 0),
+            None => self.pool4_in = self.pool4_in.saturating_sub(1),
+        }
         if self.settled {
             if was_on != self.is_on() {
                 journal.note(match was_on {
@@ -220,6 +255,7 @@ impl Watch {
         self.presence = presence;
         self.globals = Globals::default();
         self.statistics = Statistics::default();
+        (self.pool4, self.pool4_in) = (Pool4::default(), 0);
         self.settled = false;
     }
 

@@ -57,7 +57,7 @@ impl Reactor {
             return;
         }
         let address = *self.engine.address();
-        match self.instance.look(&address) {
+        match self.instance.look(&address, self.engine.wants_pool4()) {
             Ok(Ok(state)) => {
                 let changes = self.engine.instance_seen(now, state);
                 if !changes.is_empty() {

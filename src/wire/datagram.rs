@@ -13,6 +13,7 @@
 use std::net::Ipv6Addr;
 
 use super::netlink::{Attribute, Attributes, FLAG_NESTED, aligned};
+use super::pool4::Pool4;
 use super::session::{ENTRY, Format, Session, flat, nested};
 use super::{Malformed, array};
 
@@ -25,6 +26,8 @@ pub struct Admitted {
     pub converted: bool,
     /// How many had a longer lifetime than any that is allowed, which they have now.
     pub shortened: usize,
+    /// How many were left out since their mask is not in pool4.
+    pub outside: usize,
 }
 
 /// Why a datagram is not for the kernel.
@@ -46,23 +49,37 @@ pub enum Refusal {
     NoSessions,
 }
 
+/// What is known of the instance that a datagram is for. What is not known is not asked of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// How the module writes sessions; it would not understand others.
+    pub format: Option<Format>,
+    /// The longest lifetime of any session, in milliseconds.
+    pub longest: Option<u32>,
+    /// Which masks sessions can have.
+    pub pool4: Option<&'a Pool4>,
+}
+
 /// Checks a datagram, and converts it in place if it comes from a machine of the other byte order.
-/// Sessions in another format than `expected` are refused if one is given, for the module would
-/// not understand them. A lifetime beyond `longest` milliseconds is cut down to that, in place.
+/// A lifetime that is too long is cut down. Sessions whose mask is not in pool4 are left out, and
+/// the others moved together: one would be enough to make `jool global update` fail from then on
+/// (seen on 4.1.13), but routers whose pool4 differ are no reason to lose all the rest.
 ///
 /// # Errors
 /// When it is not for the kernel; its bytes may have been changed then.
-pub fn admit(
-    bytes: &mut [u8],
-    expected: Option<Format>,
-    longest: Option<u32>,
-) -> Result<Admitted, Refusal> {
+pub fn admit(bytes: &mut [u8], terms: &Terms<'_>) -> Result<Admitted, Refusal> {
     let (format, converted) = form(bytes)?;
-    if expected.is_some_and(|expected| expected != format) {
+    if terms.format.is_some_and(|expected| expected != format) {
         return Err(Refusal::OtherFormat(format));
     }
-    let longest = longest.unwrap_or(u32::MAX);
-    let (mut at, mut shortened) = (0, 0);
+    let longest = terms.longest.unwrap_or(u32::MAX);
+    let mut admitted = Admitted {
+        length: 0,
+        converted,
+        shortened: 0,
+        outside: 0,
+    };
+    let mut at = 0;
     while next_header(&bytes[at..])?.is_some() {
         let rest = &mut bytes[at..];
         if converted {
@@ -70,18 +87,23 @@ pub fn admit(
         }
         check_frame(rest, format).map_err(Refusal::Framing)?;
         let value = &mut rest[Attribute::HEADER..format.size()];
-        if let Err(problem) = check(value, format) {
-            let number = at / format.size();
-            return Err(Refusal::Session { number, problem });
+        let mask = check(value, format).map_err(|problem| Refusal::Session {
+            number: at / format.size(),
+            problem,
+        })?;
+        admitted.shortened += usize::from(shorten(value, format, longest));
+        let session = at..at + format.size();
+        at = session.end;
+        if terms.pool4.is_some_and(|pool4| !mask.is_in(pool4)) {
+            admitted.outside += 1;
+            continue;
         }
-        shortened += usize::from(shorten(value, format, longest));
-        at += format.size();
+        if session.start != admitted.length {
+            bytes.copy_within(session, admitted.length);
+        }
+        admitted.length += format.size();
     }
-    Ok(Admitted {
-        length: at,
-        converted,
-        shortened,
-    })
+    Ok(admitted)
 }
 
 /// Cuts the lifetime of a session that was found to be one; tells whether it had to be.
@@ -151,8 +173,22 @@ fn check_frame(rest: &[u8], format: Format) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Whether that can be a NAT64's session.
-fn check(value: &[u8], format: Format) -> Result<(), Malformed> {
+/// What stands for the IPv6 node on the IPv4 side.
+#[derive(Clone, Copy, Debug)]
+struct Mask {
+    protocol: usize,
+    address: u32,
+    port: u16,
+}
+
+impl Mask {
+    fn is_in(self, pool4: &Pool4) -> bool {
+        pool4.contains(self.protocol, self.address, self.port)
+    }
+}
+
+/// Whether that can be a NAT64's session; if so, its mask.
+fn check(value: &[u8], format: Format) -> Result<Mask, Malformed> {
     match format {
         Format::Flat => check_flat(value),
         Format::Nested => {
@@ -179,7 +215,7 @@ const KNOWN: [bool; 128] = {
     known
 };
 
-fn check_flat(value: &[u8]) -> Result<(), Malformed> {
+fn check_flat(value: &[u8]) -> Result<Mask, Malformed> {
     let bits = u16::from_be_bytes(array(value, flat::BITS));
     if !KNOWN.get(usize::from(bits)).is_some_and(|known| *known) {
         return Err(unknown(bits));
@@ -195,7 +231,11 @@ fn check_flat(value: &[u8]) -> Result<(), Malformed> {
             "address that pool4 can have as its IPv4 source",
         ));
     }
-    Ok(())
+    Ok(Mask {
+        protocol: usize::from(bits >> 5),
+        address: u32::from_be_bytes(array(value, flat::SOURCE4)),
+        port: u16::from_be_bytes(array(value, flat::SOURCE4_PORT)),
+    })
 }
 
 const LOOPBACK: u128 = Ipv6Addr::LOCALHOST.to_bits();
@@ -259,6 +299,7 @@ fn swap_nested(value: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pool4;
     use super::super::session::{Protocol, State, Timer, tests::session};
     use super::*;
     use proptest::prelude::*;
@@ -286,6 +327,14 @@ mod tests {
         out
     }
 
+    fn terms(format: Option<Format>, longest: Option<u32>) -> Terms<'static> {
+        Terms {
+            format,
+            longest,
+            pool4: None,
+        }
+    }
+
     /// What a machine of the other byte order would have sent.
     fn from_afar(mut bytes: Vec<u8>, format: Format) -> Vec<u8> {
         for session in bytes.chunks_exact_mut(format.size()) {
@@ -297,7 +346,7 @@ mod tests {
     fn is_admitted(sessions: &[Session], format: Format) -> bool {
         let mut bytes = datagram(sessions, format);
         let before = bytes.clone();
-        let admitted = admit(&mut bytes, Some(format), None);
+        let admitted = admit(&mut bytes, &terms(Some(format), None));
         assert_eq!(bytes, before);
         admitted.is_ok_and(|admitted| admitted.length == bytes.len() && !admitted.converted)
     }
@@ -316,7 +365,7 @@ mod tests {
             let native = datagram(&[sample(); 3], format);
             let mut bytes = from_afar(native.clone(), format);
             assert_ne!(bytes, native);
-            let admitted = admit(&mut bytes, Some(format), None).unwrap();
+            let admitted = admit(&mut bytes, &terms(Some(format), None)).unwrap();
             assert!(admitted.converted);
             assert_eq!((admitted.length, bytes), (native.len(), native));
         }
@@ -328,7 +377,7 @@ mod tests {
     fn a_big_endian_routers_header_is_known_by_its_first_bytes() {
         let mut bytes = datagram(&[sample()], Format::Flat);
         bytes[..4].copy_from_slice(&[0, 40, 0, 1]);
-        assert!(admit(&mut bytes, None, None).unwrap().converted);
+        assert!(admit(&mut bytes, &Terms::default()).unwrap().converted);
         assert_eq!(bytes[..4], [40, 0, 1, 0]);
     }
 
@@ -337,10 +386,10 @@ mod tests {
         for (format, other) in [BOTH, [BOTH[1], BOTH[0]]].map(|[a, b]| (a, b)) {
             let mut bytes = datagram(&[sample()], format);
             assert_eq!(
-                admit(&mut bytes, Some(other), None),
+                admit(&mut bytes, &terms(Some(other), None)),
                 Err(Refusal::OtherFormat(format))
             );
-            assert!(admit(&mut bytes, None, None).is_ok());
+            assert!(admit(&mut bytes, &Terms::default()).is_ok());
         }
     }
 
@@ -349,13 +398,13 @@ mod tests {
         for format in BOTH {
             let whole = datagram(&[sample(); 2], format);
             for length in (1..whole.len()).filter(|length| length % format.size() != 0) {
-                let cut = admit(&mut whole[..length].to_vec(), None, None);
+                let cut = admit(&mut whole[..length].to_vec(), &Terms::default());
                 assert!(matches!(cut, Err(Refusal::Framing(_))), "{length}: {cut:?}");
             }
             for more in 1..4 {
                 let mut longer = whole.clone();
                 longer.resize(whole.len() + more, 0);
-                let refused = admit(&mut longer, None, None);
+                let refused = admit(&mut longer, &Terms::default());
                 assert!(matches!(refused, Err(Refusal::Framing(_))), "{refused:?}");
             }
         }
@@ -366,9 +415,15 @@ mod tests {
         let mut bytes = datagram(&[sample(); 2], Format::Flat);
         let sessions = bytes.len();
         bytes.extend([0, 0, 7, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4]);
-        assert_eq!(admit(&mut bytes, None, None).unwrap().length, sessions);
+        assert_eq!(
+            admit(&mut bytes, &Terms::default()).unwrap().length,
+            sessions
+        );
         let mut control = bytes.split_off(sessions);
-        assert_eq!(admit(&mut control, None, None), Err(Refusal::NoSessions));
+        assert_eq!(
+            admit(&mut control, &Terms::default()),
+            Err(Refusal::NoSessions)
+        );
     }
 
     /// The bits of protocol, state and timer that are admitted, of all 65,536.
@@ -379,7 +434,7 @@ mod tests {
         for bits in 0..=u16::MAX {
             value[flat::BITS..].copy_from_slice(&bits.to_be_bytes());
             match check_flat(&value) {
-                Ok(()) => admitted.push(bits),
+                Ok(_) => admitted.push(bits),
                 Err(problem) => assert!(matches!(problem, Malformed::Value { .. })),
             }
         }
@@ -402,7 +457,7 @@ mod tests {
         };
         let number = 2;
         assert_eq!(
-            admit(&mut bytes, None, None),
+            admit(&mut bytes, &Terms::default()),
             Err(Refusal::Session { number, problem })
         );
     }
@@ -419,13 +474,41 @@ mod tests {
             let after = [with(longest), with(longest), with(1), with(longest)];
             let native = datagram(&before, format);
             for mut bytes in [native.clone(), from_afar(native.clone(), format)] {
-                let admitted = admit(&mut bytes, None, Some(longest)).unwrap();
+                let admitted = admit(&mut bytes, &terms(None, Some(longest))).unwrap();
                 assert_eq!(admitted.shortened, 2);
                 assert_eq!(bytes, datagram(&after, format));
             }
             let mut untouched = native.clone();
-            assert_eq!(admit(&mut untouched, None, None).unwrap().shortened, 0);
+            assert_eq!(
+                admit(&mut untouched, &Terms::default()).unwrap().shortened,
+                0
+            );
             assert_eq!(untouched, native);
+        }
+    }
+
+    #[test]
+    fn sessions_whose_mask_is_not_in_pool4_are_left_out_and_the_others_stay_in_order() {
+        let mut pool4 = Pool4::default();
+        let entry = pool4::tests::value(0, "192.0.2.1", 32, (61001, 61009));
+        pool4.take(&pool4::tests::attribute(&entry)).unwrap();
+        let terms = Terms {
+            pool4: Some(&pool4),
+            ..Terms::default()
+        };
+        let with = |port| {
+            let mut session = sample();
+            session.source4.set_port(port);
+            session
+        };
+        for format in BOTH {
+            let mut bytes = datagram(&[with(61001), with(1), with(61002), with(61010)], format);
+            let admitted = admit(&mut bytes, &terms).unwrap();
+            let expected = datagram(&[with(61001), with(61002)], format);
+            assert_eq!(bytes[..admitted.length], expected);
+            assert_eq!(admitted.outside, 2);
+            let mut bytes = datagram(&[with(1)], format);
+            assert_eq!(admit(&mut bytes, &terms).unwrap().length, 0);
         }
     }
 
@@ -498,7 +581,7 @@ mod tests {
                 let at = patch.0.index(bytes.len());
                 bytes[at] = patch.1;
             }
-            if let Ok(Admitted { length, .. }) = admit(&mut bytes, None, None) {
+            if let Ok(Admitted { length, .. }) = admit(&mut bytes, &Terms::default()) {
                 let format = form(&bytes).map_or(format, |(format, _)| format);
                 prop_assert!(length % format.size() == 0);
                 for session in super::super::session::sessions(&bytes[..length], format) {

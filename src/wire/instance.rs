@@ -1,6 +1,7 @@
 //! What the kernel tells of an instance when it is asked.
 
 use super::globals::Globals;
+use super::pool4::Pool4;
 use super::statistics::Statistics;
 
 /// What an instance is like now.
@@ -10,6 +11,8 @@ pub struct Snapshot {
     pub globals: Globals,
     /// What it has counted.
     pub statistics: Statistics,
+    /// Which masks its sessions can have; nothing if that was not asked for.
+    pub pool4: Option<Pool4>,
 }
 
 /// Jool's refusal of a request.

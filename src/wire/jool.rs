@@ -25,6 +25,7 @@ pub enum Command {
     StatsForeach = 7,
     GlobalForeach = 8,
     GlobalUpdate = 9,
+    Pool4Foreach = 18,
     SessionForeach = 25,
     JooldAdd = 27,
     JooldAdvertise = 28,

@@ -1,5 +1,6 @@
 //! The instance: what the daemon makes of it when it appears, and what it leaves alone.
 
+use jool_simulated::instance::Pool4Entry;
 use jool_simulated::node::{INSTANCE, Network, Node, Side, pair};
 use jool_simulated::{requests, sample, wait};
 use joold::wire::jool::{Command, Version};
@@ -19,6 +20,7 @@ pub fn tests() -> Vec<Trial> {
         a_value_that_the_module_refuses_is_told_in_its_words
         no_session_waits_for_the_modules_own_timer
         an_idle_node_does_not_flush
+        sessions_outside_pool4_do_not_reach_the_kernel
         a_flat_datagram_to_an_old_module_is_refused_once_its_version_is_known
     });
     for (name, version) in [("flat", Version::SUPPORTED), ("nested", OLD)] {
@@ -206,6 +208,34 @@ fn lifetimes_are_cut_to_the_instances_longest(version: Version) -> Outcome {
     assert!(lives <= 2 * 60 * 60 * 1000, "{lives}");
     daemon(&mut j)?.ask_for_counters()?;
     daemon(&mut j)?.wait_for("lifetimes cut to the instance's longest: 1")?;
+    Ok(())
+}
+
+fn sessions_outside_pool4_do_not_reach_the_kernel() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    daemon(&mut j)?.wait_for("sessions are synchronized")?;
+    let inside = sample::udp(0);
+    let mut outside = sample::udp(1);
+    outside.source4.set_ip("203.0.113.1".parse().unwrap());
+    let pool4 = Pool4Entry {
+        protocol: inside.protocol,
+        address: *inside.source4.ip(),
+        ports: (0, u16::MAX),
+    };
+    // Asked for when the instance is created anew.
+    j.kernel.add_plain_instance(INSTANCE);
+    j.kernel.with(INSTANCE, |jool| jool.pool4.push(pool4));
+    wait_until_on(&j)?;
+    let_it_look(&j)?;
+    let format = j.kernel.module().format();
+    k.multicast(
+        Network::Ipv6,
+        PORT,
+        &requests::datagram(&[outside, inside], format),
+    )?;
+    wait_for_sessions(&j, 1)?;
+    assert_eq!(timeless(&j)[0].source4, inside.source4);
+    daemon(&mut j)?.wait_for("not in pool4")?;
     Ok(())
 }
 

@@ -1,11 +1,11 @@
 //! One instance of the translator: its table, its queue, its globals, its counters.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use joold::wire::jool::{InstanceName, Version};
-use joold::wire::netlink::{Attribute, Attributes};
-use joold::wire::session::Session;
+use joold::wire::netlink::{Attribute, Attributes, FLAG_NESTED, put_attribute};
+use joold::wire::session::{Protocol, Session};
 
 use crate::entry::{self, Incoming};
 use crate::globals::Globals;
@@ -15,6 +15,33 @@ use crate::table::{Entry, Outcome, PROTOCOLS, Table};
 
 /// The well-known prefix, which is every instance's IPv6 pool.
 pub const POOL6: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
+
+/// An entry of pool4: one address and its ports, first and last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Pool4Entry {
+    pub protocol: Protocol,
+    pub address: Ipv4Addr,
+    pub ports: (u16, u16),
+}
+
+impl Pool4Entry {
+    /// As the module lists it.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut prefix = Vec::new();
+        put_attribute(&mut prefix, 1, &self.address.octets());
+        put_attribute(&mut prefix, 2, &[32]);
+        let mut out = Vec::new();
+        put_attribute(&mut out, 1, &0u32.to_ne_bytes());
+        put_attribute(&mut out, 2, &0u32.to_ne_bytes());
+        put_attribute(&mut out, 3, &[1]);
+        put_attribute(&mut out, 4, &[self.protocol as u8]);
+        put_attribute(&mut out, FLAG_NESTED | 5, &prefix);
+        put_attribute(&mut out, 6, &self.ports.0.to_ne_bytes());
+        put_attribute(&mut out, 7, &self.ports.1.to_ne_bytes());
+        out
+    }
+}
 
 /// Sessions that leave together.
 pub type Batch = Vec<Entry>;
@@ -30,6 +57,8 @@ pub struct Instance {
     version: Version,
     /// What `jool global` shows.
     pub globals: Globals,
+    /// What `jool pool4` shows. Empty, as the router's own addresses; it is listed and nothing else.
+    pub pool4: Vec<Pool4Entry>,
     table: Table,
     queue: Queue,
     statistics: Statistics,
@@ -42,6 +71,7 @@ impl Instance {
             name,
             version,
             globals: Globals::of(version),
+            pool4: Vec::new(),
             table: Table::default(),
             queue: Queue::new(now),
             statistics: Statistics::default(),

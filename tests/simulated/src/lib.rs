@@ -21,7 +21,8 @@
 //!   sending thread's.
 //! - When the real module goes, it ends all memberships of its multicast group. The model takes
 //!   another group number for the next load, so a daemon is as deaf as in earnest.
-//! - IPv6 pools other than `64:ff9b::/96`, pool4, and static masks are not modelled.
+//! - IPv6 pools other than `64:ff9b::/96` and static masks are not modelled; pool4 is listed, but
+//!   nothing is held to it.
 
 pub mod allocations;
 pub mod controller;

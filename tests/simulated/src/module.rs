@@ -6,7 +6,7 @@ use std::time::Duration;
 use joold::wire::generic;
 use joold::wire::jool::{Command, InstanceName, Message, Translator, Version, error, flag, root};
 use joold::wire::netlink::{self, Attributes, FLAG_REQUEST, put_attribute};
-use joold::wire::session::{Format, Protocol, Session};
+use joold::wire::session::{ENTRY, Format, Protocol, Session};
 
 use crate::controller::{self, Family, command};
 use crate::entry;
@@ -384,6 +384,7 @@ impl Module {
             Command::StatsForeach => self.list_statistics(call, index),
             Command::GlobalForeach => self.list_globals(call, index),
             Command::GlobalUpdate => self.update_globals(call, index),
+            Command::Pool4Foreach => Ok(Some(self.list_pool4(call, index))),
             Command::SessionForeach => self.list_sessions(call, index, now),
             Command::JooldAdd => self.add(call, index, now),
             Command::JooldAdvertise => {
@@ -484,6 +485,20 @@ impl Module {
             .iter()
             .map(|(id, value)| (*id, value.to_ne_bytes().to_vec()));
         Ok(Some(self.page(call, call.offset(), rows)))
+    }
+
+    /// All entries of one protocol; a model's pool4 fits one page.
+    fn list_pool4(&self, call: &Call<'_>, index: usize) -> Draft {
+        let mut draft = self.answer(call);
+        let protocol = Attributes::new(call.attributes)
+            .find(root::PROTOCOL)
+            .and_then(|protocol| protocol.u8());
+        for entry in &self.instances[index].pool4 {
+            if Some(entry.protocol as u8) == protocol {
+                draft.put(netlink::FLAG_NESTED | ENTRY, &entry.to_bytes());
+            }
+        }
+        draft
     }
 
     fn list_globals(&self, call: &Call<'_>, index: usize) -> Answer {
@@ -599,6 +614,7 @@ fn known(command: u8) -> Option<Command> {
         Command::StatsForeach,
         Command::GlobalForeach,
         Command::GlobalUpdate,
+        Command::Pool4Foreach,
         Command::SessionForeach,
         Command::JooldAdd,
         Command::JooldAdvertise,
