@@ -33,9 +33,10 @@ Options:
 Keys of NETSOCKET:
   \"multicast address\"  IPv4 or IPv6 multicast address (mandatory)
   \"multicast port\"     UDP port, by number or service name (mandatory)
-  \"in interface\"       Interface to receive on, by name or by address
+  \"in interface\"       Interface to receive on, by name or by address;
+                       waited for while it is missing
                        (default: the kernel chooses, by its routes)
-  \"out interface\"      Interface to send on, by name or by address
+  \"out interface\"      Interface to send on, likewise
                        (default: the kernel chooses, by its routes)
   \"ttl\"                TTL or hop limit of what is sent, 0 to 255 (default: 1)
   \"receive buffer\"     Bytes of received datagrams that the kernel keeps until

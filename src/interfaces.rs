@@ -6,6 +6,7 @@ use std::str;
 
 use neli::consts::socket::NlFamily;
 
+use crate::config::Link as Named;
 use crate::control::{Answers, Control, malformed};
 use crate::wire::address::{self, Address};
 use crate::wire::link::{self, Link};
@@ -21,6 +22,34 @@ pub struct Interface {
     pub alternatives: Vec<String>,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+    /// Whether it passes packets.
+    pub state: State,
+    /// The longest packet that it carries, in bytes; 0 if the kernel does not tell.
+    pub mtu: u32,
+}
+
+/// Whether an interface passes packets, by `IFF_UP` and `IFF_RUNNING` of netdevice(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It does.
+    Up,
+    /// It would, but there is no carrier.
+    NoCarrier,
+    /// It was not told to.
+    Down,
+}
+
+impl State {
+    fn of(flags: u32) -> Self {
+        match (
+            flags & libc::IFF_UP as u32 != 0,
+            flags & libc::IFF_RUNNING as u32 != 0,
+        ) {
+            (true, true) => Self::Up,
+            (true, false) => Self::NoCarrier,
+            (false, _) => Self::Down,
+        }
+    }
 }
 
 impl Interface {
@@ -32,7 +61,25 @@ impl Interface {
             name: text(link.name())?,
             alternatives: link.alternatives().filter_map(text).collect(),
             addresses: Vec::new(),
+            state: State::of(link.flags()),
+            mtu: link.mtu().unwrap_or_default(),
         })
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.alternatives.iter().any(|other| other == name)
+    }
+
+    /// Whether it is one that `link` means.
+    fn is(&self, link: &Named) -> bool {
+        let in_zone = |zone: &str| self.is_called(zone) || zone.parse() == Ok(self.index);
+        match link {
+            Named::Name(name) => self.is_called(name),
+            Named::Index(index) => self.index == *index,
+            Named::Address { address, zone } => {
+                self.addresses.contains(address) && zone.as_deref().is_none_or(in_zone)
+            }
+        }
     }
 }
 
@@ -81,18 +128,18 @@ impl Interfaces {
         self.all.iter().find(|interface| interface.index == index)
     }
 
-    /// The interface of that name, or of that alternative name.
-    pub fn named(&self, name: &str) -> Option<&Interface> {
-        self.all.iter().find(|interface| {
-            interface.name == name || interface.alternatives.iter().any(|other| other == name)
-        })
+    /// The interface that `link` means. If an address is on several, the one with the index
+    /// `preferred` comes first.
+    pub fn find(&self, link: &Named, preferred: Option<u32>) -> Option<&Interface> {
+        let preferred = preferred.and_then(|index| self.at(index));
+        let all = preferred.into_iter().chain(&self.all);
+        all.into_iter().find(|interface| interface.is(link))
     }
 
-    /// The interface that has that address; the one called `zone`, if that is given.
-    pub fn with_address(&self, address: IpAddr, zone: Option<&str>) -> Option<&Interface> {
+    /// The interface that has that address.
+    pub fn with_address(&self, address: IpAddr) -> Option<&Interface> {
         self.all
             .iter()
-            .filter(|interface| zone.is_none_or(|zone| interface.name == zone))
             .find(|interface| interface.addresses.contains(&address))
     }
 
@@ -132,8 +179,52 @@ mod tests {
     #[test]
     fn the_loopback_interface_is_there() {
         let interfaces = Interfaces::list().unwrap();
-        assert_eq!(interfaces.named("lo").unwrap().index, 1);
-        assert_eq!(interfaces.at(1).unwrap().name, "lo");
+        let lo = interfaces.find(&named("lo"), None).unwrap();
+        assert_eq!((lo.index, lo), (1, interfaces.at(1).unwrap()));
+        assert!(lo.mtu >= 1280);
+    }
+
+    #[test]
+    fn an_address_on_two_interfaces_is_told_apart_by_its_zone_or_by_what_is_preferred() {
+        let interface = |index, name: &str| Interface {
+            index,
+            name: name.to_owned(),
+            alternatives: Vec::new(),
+            addresses: vec!["fe80::1".parse().unwrap()],
+            state: State::Up,
+            mtu: 1500,
+        };
+        let interfaces = Interfaces::of(vec![interface(2, "eth0"), interface(3, "eth1")]);
+        let find = |text, preferred| {
+            let found = interfaces.find(&Named::parse(text).unwrap(), preferred);
+            found.map(|interface| interface.index)
+        };
+        for (text, preferred, expected) in [
+            ("fe80::1%eth1", None, Some(3)),
+            ("fe80::1%3", None, Some(3)),
+            ("fe80::1%eth1", Some(2), Some(3)),
+            ("fe80::1", None, Some(2)),
+            ("fe80::1", Some(3), Some(3)),
+            ("fe80::1", Some(9), Some(2)),
+            ("fe80::2", Some(3), None),
+            ("fe80::1%eth2", None, None),
+        ] {
+            assert_eq!(find(text, preferred), expected, "{text} {preferred:?}");
+        }
+    }
+
+    #[test]
+    fn an_interface_that_is_up_without_a_carrier_does_not_run() {
+        let (up, running) = (libc::IFF_UP as u32, libc::IFF_RUNNING as u32);
+        let states = [up | running, up, running, 0].map(State::of);
+        assert_eq!(
+            states,
+            [State::Up, State::NoCarrier, State::Down, State::Down]
+        );
+    }
+
+    fn named(name: &str) -> Named {
+        Named::Name(name.to_owned())
     }
 
     #[cfg(target_endian = "little")]
@@ -156,9 +247,11 @@ mod tests {
                 addresses: ["192.0.2.1", "2001:db8::1"]
                     .map(|text| text.parse().unwrap())
                     .into(),
+                state: State::Down,
+                mtu: 1500,
             };
             assert_eq!(interfaces.all, [expected]);
-            assert_eq!(interfaces.named("enp1s0").unwrap().index, 3);
+            assert_eq!(interfaces.find(&named("enp1s0"), None).unwrap().index, 3);
         }
 
         #[test]

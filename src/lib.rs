@@ -10,7 +10,8 @@
 //!   the system calls that no crate offers.
 //! - [`reactor`]: the one loop that joins them.
 //! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
-//!   ask the kernel what there is, [`logging`] and [`report`] tell the operator.
+//!   ask the kernel what there is, [`watcher`] hears when that changes, [`place`] finds in it what the
+//!   files name, [`logging`] and [`report`] tell the operator.
 //!
 //! A session's way out: [`modsocket`] receives a batch into the [`outbox`], [`engine`] finds the
 //! sessions in it and takes out mere refreshes that can wait, the engine's acknowledgements go to
@@ -30,8 +31,10 @@ pub mod logging;
 pub mod modsocket;
 pub mod netsocket;
 pub mod outbox;
+pub mod place;
 pub mod reactor;
 pub mod report;
 pub mod statsocket;
 pub mod sys;
+pub mod watcher;
 pub mod wire;

@@ -7,18 +7,20 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use joold::cli::{self, Invocation};
-use joold::config::Config;
+use joold::config::{Config, Sources};
 use joold::controller::Controller;
 use joold::engine::Engine;
 use joold::failure::Failure;
 use joold::instance::Instance;
 use joold::logging;
 use joold::modsocket::ModSocket;
-use joold::netsocket::NetSocket;
+use joold::netsocket;
+use joold::place::News;
 use joold::reactor::Reactor;
 use joold::report;
 use joold::statsocket::StatSocket;
 use joold::sys;
+use joold::watcher::Watcher;
 
 /// Where the C library enters. Rust's own entry would first have the C library read the process's
 /// memory map, for a better message should the one thread's stack overflow; that alone costs some
@@ -50,7 +52,8 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Invocation::Help => print(cli::HELP),
         Invocation::Version => print(concat!("joold ", env!("CARGO_PKG_VERSION"), "\n")),
         Invocation::Check(sources) => {
-            let (config, warnings) = Config::load(&sources)?;
+            let (config, mut warnings) = Config::load(&sources)?;
+            warnings.extend(look_at_interfaces(&config, &sources)?);
             for warning in warnings {
                 // A closed standard error is no reason to call the files wrong.
                 let _ = writeln!(io::stderr(), "joold: warning: {warning}");
@@ -63,6 +66,8 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
             threshold,
         } => {
             let (config, warnings) = Config::load(&sources)?;
+            // What is missing is told later, and waited for.
+            look_at_interfaces(&config, &sources)?;
             logging::start(stderr, threshold);
             log::info!("joold {} starts: {config}", env!("CARGO_PKG_VERSION"));
             for warning in warnings {
@@ -78,8 +83,10 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let controller = Controller::open().map_err(netlink)?;
     let instance = Instance::open().map_err(netlink)?;
     let modsocket = ModSocket::open(config.modsocket.netlink_buffer).map_err(netlink)?;
-    let netsocket = NetSocket::open(&config.netsocket)?;
-    report::buffers(config, &modsocket, &netsocket);
+    let have = modsocket.receive_buffer();
+    report::buffer("netlink buffer", config.modsocket.netlink_buffer, have);
+    // Before the first look at the interfaces, so that no change is missed.
+    let watcher = Watcher::open().map_err(netlink)?;
     let statsocket = config.stats.map(StatSocket::open).transpose()?;
     let mut engine = Engine::new(config.modsocket.instance, Instant::now())
         .configuring(config.modsocket.globals());
@@ -88,10 +95,31 @@ fn serve(config: &Config) -> Result<(), Failure> {
         let seed = RandomState::new().build_hasher().finish();
         engine = engine.merging_refreshes(limits, seed);
     }
-    let mut reactor = Reactor::new(
-        engine, controller, instance, modsocket, netsocket, statsocket,
-    )?;
+    let mut reactor = Reactor::new(engine, controller, instance, modsocket, watcher, statsocket)?;
+    reactor.open_network(&config.netsocket)?;
     reactor.run()
+}
+
+/// What of the interfaces is not there, or does not work, at the moment.
+///
+/// # Errors
+/// When the file contradicts itself with those that are there.
+fn look_at_interfaces(config: &Config, sources: &Sources) -> Result<Vec<String>, Failure> {
+    let (place, interfaces) = netsocket::locate(&config.netsocket, None)
+        .map_err(|error| Failure::system("cannot list the network interfaces", &error))?;
+    if let Some(problem) = place.contradiction() {
+        return Err(Failure::configuration(format!(
+            "{}: \"multicast address\": {} is a link-local group; \"in interface\" and \"out \
+             interface\" {problem}",
+            sources.netsocket.display(),
+            config.netsocket.group,
+        )));
+    }
+    let news = place.news(None, &interfaces).into_iter();
+    let lines = news.map(|news| match news {
+        News::Bad(line) | News::Good(line) => line,
+    });
+    Ok(lines.collect())
 }
 
 fn print(text: &str) -> Result<(), Failure> {

@@ -1,15 +1,20 @@
 //! The socket to the peers: a UDP socket in the multicast group.
+//!
+//! It belongs to the place where it was opened. When that changes, a new one is opened in the new
+//! place, and takes the old one's: [`NetSocket`] has the buffers, which stay.
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mio::net::UdpSocket;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::config::NetsocketConfig;
 use crate::failure::{Failure, words};
+use crate::interfaces::Interfaces;
 use crate::outbox::{self, Outbox};
+use crate::place::{End, Place};
 use crate::sys::{self, Arrival, Inbox, Sending, Sendings};
 use crate::wire::netlink::aligned;
 use crate::wire::request::Add;
@@ -24,69 +29,203 @@ pub const SLOTS: usize = 16;
 /// A slot: the headers of the request that a datagram becomes, and the datagram.
 const SLOT: usize = aligned(Add::HEADROOM + LONGEST);
 
-/// What IPv6 guarantees to carry in one packet, less the headers of IPv6 and UDP.
-const SURELY_CARRIED: usize = 1280 - 40 - 8;
+/// What IPv6 guarantees to carry in one packet, less the headers of IPv6 and UDP: the payload where
+/// the kernel does not tell how long a packet may be.
+pub const SURELY_CARRIED: usize = 1280 - 40 - 8;
 
-/// The multicast socket, and the slots that it receives into.
-pub struct NetSocket {
+/// A socket in the group, where [`Place`] says.
+pub struct Member {
     /// For the reactor to register.
     pub socket: UdpSocket,
-    destination: SockAddr,
-    payload: usize,
+    /// Nothing while there is no interface to send over.
+    destination: Option<SockAddr>,
+    /// The group, and the index of the interface where it was joined.
+    joined: Option<(IpAddr, u32)>,
     receive_buffer: u32,
-    slots: Box<[u8]>,
-    inbox: Inbox,
     /// How many datagrams the socket has dropped, as far as is known.
     dropped: u32,
     /// Whether datagrams filled all slots since the socket was empty.
     was_full: bool,
-    sendings: Sendings,
     /// Whether the kernel may cut datagrams out of one stretch of bytes.
     segmentation: bool,
 }
 
-impl NetSocket {
-    /// Opens the socket, joins the group and sets the multicast options, as upstream does.
+/// How datagrams to the group leave this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Where they come from, as those who receive them see it.
+    pub source: SocketAddr,
+    /// How many bytes of sessions one packet carries.
+    pub payload: usize,
+}
+
+/// Why there is no socket.
+#[derive(Debug)]
+pub struct Unopened {
+    /// In the user's words.
+    pub failure: Failure,
+    /// Whether it is about the interfaces, which may soon be others.
+    pub passing: bool,
+}
+
+impl Member {
+    /// Opens the socket, sets the multicast options as upstream does, and joins the group.
     ///
     /// # Errors
     /// When the operating system refuses; the message says what and where.
-    pub fn open(config: &NetsocketConfig) -> Result<Self, Failure> {
-        let socket = bind(config)?;
+    pub fn open(config: &NetsocketConfig, place: &Place) -> Result<Self, Unopened> {
+        let lasting = |failure| Unopened {
+            failure,
+            passing: false,
+        };
+        let passing = |failure| Unopened {
+            failure,
+            passing: true,
+        };
+        let group = place.group(config);
+        let socket = bind(group)?;
         let receive_buffer =
             sys::set_receive_buffer(&socket, config.receive_buffer).map_err(|error| {
                 let bytes = config.receive_buffer;
-                Failure::system(
+                lasting(Failure::system(
                     format_args!("cannot set the receive buffer to {bytes} bytes"),
                     &error,
-                )
+                ))
             })?;
         if let Err(error) = sys::count_overruns(&socket) {
             log::warn!("what the socket drops is counted late: {}", words(&error));
         }
-        join(&socket, config)?;
-        set_options(&socket, config)?;
+        set_options(&socket, config).map_err(lasting)?;
+        let sends = place.outgoing.index().is_some();
+        if sends {
+            choose_interface(&socket, config, &place.outgoing).map_err(|error| {
+                passing(Failure::system(
+                    format_args!("cannot send over {place}"),
+                    &error,
+                ))
+            })?;
+        }
+        // Last, so that what arrives finds the socket complete.
+        let joined = place.incoming.index().map(|index| (config.group, index));
+        if let Some((group, index)) = joined {
+            join(&socket, group, index).map_err(|error| {
+                passing(Failure::system(
+                    format_args!("cannot join the group {} on {place}", config.group),
+                    &error,
+                ))
+            })?;
+        }
         Ok(Self {
             socket: UdpSocket::from_std(socket.into()),
-            destination: config.address().into(),
-            payload: payload(config),
+            destination: sends.then(|| group.into()),
+            joined,
             receive_buffer,
-            slots: vec![0; SLOTS * SLOT].into_boxed_slice(),
-            inbox: Inbox::new(SLOTS),
             dropped: 0,
             was_full: false,
-            sendings: Sendings::with_capacity(outbox::MOST, outbox::MOST),
             segmentation: true,
         })
     }
 
-    /// How many bytes of sessions one packet carries to the peers.
-    pub fn payload(&self) -> usize {
-        self.payload
+    /// Leaves the group. What came already can still be received.
+    pub fn leave(&mut self) {
+        let socket = SockRef::from(&self.socket);
+        // The interface may have gone, and the membership with it.
+        let _ = match self.joined.take() {
+            Some((IpAddr::V4(group), index)) => {
+                socket.leave_multicast_v4_n(&group, &interface_v4(index))
+            }
+            Some((IpAddr::V6(group), index)) => socket.leave_multicast_v6(&group, index),
+            None => Ok(()),
+        };
     }
 
     /// The bytes that the receive buffer has in effect.
     pub fn receive_buffer(&self) -> u32 {
         self.receive_buffer
+    }
+
+    /// How many datagrams the socket had to drop, less those that this told before. To be asked
+    /// whenever `received` datagrams came, 0 included; `told` is the number that the `n`th of them
+    /// brought.
+    fn lost(&mut self, received: usize, told: impl Fn(usize) -> Option<u32>) -> u32 {
+        let dropped = if received == SLOTS {
+            self.was_full = true;
+            told(received - 1)
+        } else if mem::take(&mut self.was_full) {
+            // What was dropped last, no datagram tells; but a buffer that was full fills all slots
+            // before it is empty. Before Linux 4.12 the next datagram has to do.
+            sys::dropped(&self.socket).ok()
+        } else {
+            received.checked_sub(1).and_then(told)
+        };
+        dropped.map_or(0, |dropped| self.newly(dropped))
+    }
+
+    /// How many of `dropped` are news. A datagram tells the number of the time when it came, which
+    /// the socket itself may have surpassed already.
+    fn newly(&mut self, dropped: u32) -> u32 {
+        let lost = dropped.wrapping_sub(self.dropped);
+        // The number wraps: the half ahead is later, the other half earlier.
+        if lost > u32::MAX / 2 {
+            return 0;
+        }
+        self.dropped = dropped;
+        lost
+    }
+}
+
+/// The socket, while there is a place for one, and the slots that it receives into.
+pub struct NetSocket {
+    member: Option<Member>,
+    slots: Box<[u8]>,
+    inbox: Inbox,
+    sendings: Sendings,
+    /// Where our own datagrams come from, if that is known.
+    own: Option<SocketAddr>,
+}
+
+impl Default for NetSocket {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl NetSocket {
+    /// Without a socket, but with all that one needs.
+    pub fn new() -> Self {
+        Self {
+            member: None,
+            slots: vec![0; SLOTS * SLOT].into_boxed_slice(),
+            inbox: Inbox::new(SLOTS),
+            sendings: Sendings::with_capacity(outbox::MOST, outbox::MOST),
+            own: None,
+        }
+    }
+
+    /// The socket that is in use.
+    pub fn member(&mut self) -> Option<&mut Member> {
+        self.member.as_mut()
+    }
+
+    /// Uses `member` from here on, and gives the socket that was used before.
+    pub fn replace(&mut self, member: Option<Member>) -> Option<Member> {
+        mem::replace(&mut self.member, member)
+    }
+
+    /// Our own datagrams come from there, from here on.
+    pub fn set_own(&mut self, own: Option<SocketAddr>) {
+        self.own = own;
+    }
+
+    /// Where our own datagrams come from, if that is known.
+    pub fn own(&self) -> Option<SocketAddr> {
+        self.own
+    }
+
+    /// Whether there is an interface to send over.
+    pub fn sends(&self) -> bool {
+        let member = self.member.as_ref();
+        member.is_some_and(|member| member.destination.is_some())
     }
 
     /// Receives datagrams into the slots, behind the headroom. Returns how many; fewer than
@@ -95,9 +234,12 @@ impl NetSocket {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is none.
     pub fn receive(&mut self) -> io::Result<usize> {
+        let Some(member) = &self.member else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
         let places = self.slots.chunks_exact_mut(SLOT);
         let places = places.map(|slot| &mut slot[Add::HEADROOM..Add::HEADROOM + LONGEST]);
-        self.inbox.receive(&self.socket, places)
+        self.inbox.receive(&member.socket, places)
     }
 
     /// All slots, headroom included, in the order of the datagrams in them.
@@ -119,29 +261,10 @@ impl NetSocket {
     /// How many datagrams the socket had to drop, less those that this told before. To be asked
     /// whenever `received` datagrams came, 0 included.
     pub fn lost(&mut self, received: usize) -> u32 {
-        let dropped = if received == SLOTS {
-            self.was_full = true;
-            self.inbox.dropped(received - 1)
-        } else if mem::take(&mut self.was_full) {
-            // What was dropped last, no datagram tells; but a buffer that was full fills all slots
-            // before it is empty. Before Linux 4.12 the next datagram has to do.
-            sys::dropped(&self.socket).ok()
-        } else {
-            received.checked_sub(1).and_then(|n| self.inbox.dropped(n))
-        };
-        dropped.map_or(0, |dropped| self.newly(dropped))
-    }
-
-    /// How many of `dropped` are news. A datagram tells the number of the time when it came, which
-    /// the socket itself may have surpassed already.
-    fn newly(&mut self, dropped: u32) -> u32 {
-        let lost = dropped.wrapping_sub(self.dropped);
-        // The number wraps: the half ahead is later, the other half earlier.
-        if lost > u32::MAX / 2 {
+        let Some(member) = &mut self.member else {
             return 0;
-        }
-        self.dropped = dropped;
-        lost
+        };
+        member.lost(received, |n| self.inbox.dropped(n))
     }
 
     /// Sends what is in `outbox` to the group. Returns how many of its datagrams were sent, from
@@ -150,13 +273,17 @@ impl NetSocket {
     /// # Errors
     /// About the first datagram; [`io::ErrorKind::WouldBlock`] when the socket's buffer is full.
     pub fn send(&mut self, outbox: &Outbox) -> io::Result<usize> {
-        if !self.segmentation {
-            return self.send_runs(outbox, false);
+        let Some(member) = &mut self.member else {
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        };
+        let sendings = &mut self.sendings;
+        if !member.segmentation {
+            return member.send_runs(sendings, outbox, false);
         }
-        match self.send_runs(outbox, true) {
+        match member.send_runs(sendings, outbox, true) {
             Err(error) if cannot_be_cut(&error) => {
-                let sent = self.send_runs(outbox, false)?;
-                self.segmentation = false;
+                let sent = member.send_runs(sendings, outbox, false)?;
+                member.segmentation = false;
                 log::info!(
                     "datagrams are sent one by one from here on, which costs more CPU: the \
                      interface or the kernel cannot cut them out of one another ({})",
@@ -167,20 +294,70 @@ impl NetSocket {
             result => result,
         }
     }
+}
 
-    fn send_runs(&mut self, outbox: &Outbox, joined: bool) -> io::Result<usize> {
-        let sendings = outbox.runs(joined).map(|run| Sending {
+impl Member {
+    fn send_runs(
+        &self,
+        sendings: &mut Sendings,
+        outbox: &Outbox,
+        joined: bool,
+    ) -> io::Result<usize> {
+        let Some(destination) = &self.destination else {
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        };
+        let runs = outbox.runs(joined).map(|run| Sending {
             pieces: run.pieces(),
             segment: u16::try_from(run.segment)
                 .ok()
                 .filter(|_| run.datagrams > 1),
         });
-        let sent = self
-            .sendings
-            .send(&self.socket, &self.destination, sendings)?;
+        let sent = sendings.send(&self.socket, destination, runs)?;
         let runs = outbox.runs(joined).take(sent);
         Ok(runs.map(|run| run.datagrams).sum())
     }
+}
+
+impl Way {
+    /// Asks the kernel how datagrams leave that are sent where `place` says.
+    ///
+    /// # Errors
+    /// When they would not leave at all.
+    pub fn find(config: &NetsocketConfig, place: &Place) -> io::Result<Self> {
+        probe(config, Some(&place.outgoing), place.group(config))
+    }
+}
+
+/// Where the group is now. `used` is what was found last.
+///
+/// # Errors
+/// When the kernel does not tell its interfaces.
+pub fn locate(config: &NetsocketConfig, used: Option<&Place>) -> io::Result<(Place, Interfaces)> {
+    let interfaces = Interfaces::list()?;
+    let place = Place::find(config, &interfaces, used, || {
+        let group = SocketAddr::new(config.group, config.port);
+        let way = probe(config, None, group).ok()?;
+        Some(way.source.ip())
+    });
+    Ok((place, interfaces))
+}
+
+/// Sends nothing: a connected socket knows its way.
+fn probe(config: &NetsocketConfig, end: Option<&End>, group: SocketAddr) -> io::Result<Way> {
+    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
+    if let Some(end) = end {
+        choose_interface(&socket, config, end)?;
+    }
+    socket.connect(&group.into())?;
+    let headers = if group.is_ipv6() { 40 } else { 20 } + 8;
+    let mtu = sys::mtu(&socket, group.is_ipv6())?;
+    let source = socket.local_addr()?.as_socket();
+    let mut source = source.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    source.set_port(config.port);
+    Ok(Way {
+        source,
+        payload: mtu.saturating_sub(headers).min(LONGEST),
+    })
 }
 
 /// Whether the kernel says that it cannot cut datagrams out of one stretch (udp(7)), be it for good
@@ -198,73 +375,66 @@ fn cannot_be_cut(error: &io::Error) -> bool {
         .is_some_and(|error| errors.contains(&error))
 }
 
-/// How many bytes of sessions one packet carries to the group.
-fn payload(config: &NetsocketConfig) -> usize {
-    let probe = || {
-        let destination = config.address();
-        let socket = Socket::new(
-            Domain::for_address(destination),
-            Type::DGRAM,
-            Some(Protocol::UDP),
-        )?;
-        choose_interface(&socket, config)?;
-        socket.connect(&destination.into())?;
-        let headers = if destination.is_ipv6() { 40 } else { 20 } + 8;
-        let mtu = sys::mtu(&socket, destination.is_ipv6())?;
-        Ok(mtu.saturating_sub(headers))
-    };
-    probe()
-        .unwrap_or_else(|error: io::Error| {
-            log::warn!(
-                "cannot find out how long a packet to {} may be; up to {SURELY_CARRIED} bytes of \
-                 sessions travel together: {}",
-                config.group,
-                words(&error)
-            );
-            SURELY_CARRIED
-        })
-        .min(LONGEST)
+/// What to do about an error of sending. None of these datagrams is tried again: what fails for an
+/// interface, a route or a firewall fails at once again, and the kernel's batches would have to wait.
+/// `ENOBUFS` is no exception: a full queue of the interface, which drops datagrams, is no error to
+/// UDP (udp(7) tells only with `IP_RECVERR`), so that this is a kernel without memory.
+pub fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENETUNREACH | libc::EHOSTUNREACH) => {
+            "check that the out interface is up and has an address, and the route to the multicast \
+             address"
+        }
+        Some(libc::ENETDOWN) => "the out interface is down: run \"ip link set ... up\"",
+        Some(libc::EADDRNOTAVAIL) => {
+            "the out interface has no address to send from: run \"ip address add\""
+        }
+        Some(libc::EPERM | libc::EACCES) => {
+            "a firewall or a route of this router forbids it: let UDP to the multicast address and \
+             port leave"
+        }
+        Some(libc::ENOBUFS | libc::ENOMEM) => {
+            "the kernel has no memory for it: give this router more, or less to do"
+        }
+        Some(libc::EMSGSIZE) => "the MTU of the out interface is too small: raise it",
+        Some(libc::EINVAL) => {
+            "check that the out interface has the address that the network file names"
+        }
+        _ => "check the out interface and the route to the multicast address",
+    }
 }
 
-fn bind(config: &NetsocketConfig) -> Result<Socket, Failure> {
-    let local = config.address();
+fn bind(local: SocketAddr) -> Result<Socket, Unopened> {
     let open = || {
         let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
-        // Another joold of this host, for another instance, may use the same group and port.
+        // Another joold of this host, for another instance, may use the same group and port; and so
+        // do this one's old and new socket for a moment.
         socket.set_reuse_address(true)?;
         // Bound to the group itself, so that nothing sent to other addresses arrives here.
         socket.bind(&local.into())?;
         Ok(socket)
     };
-    open().map_err(|error: io::Error| {
-        Failure::system(format_args!("cannot open a UDP socket on {local}"), &error)
+    open().map_err(|error: io::Error| Unopened {
+        // The scope of a link-local group went away between two system calls.
+        passing: error.raw_os_error() == Some(libc::ENODEV),
+        failure: Failure::system(format_args!("cannot open a UDP socket on {local}"), &error),
     })
 }
 
-fn join(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure> {
-    let index = config.membership().map_or(0, |link| link.index);
-    let joined = match config.group {
-        IpAddr::V4(group) => {
-            let place = match index {
-                0 => InterfaceIndexOrAddress::Address(Ipv4Addr::UNSPECIFIED),
-                index => InterfaceIndexOrAddress::Index(index),
-            };
-            socket.join_multicast_v4_n(&group, &place)
-        }
+/// Joins the group on the interface with that index, or on the one that the routes lead to.
+fn join(socket: &Socket, group: IpAddr, index: u32) -> io::Result<()> {
+    match group {
+        IpAddr::V4(group) => socket.join_multicast_v4_n(&group, &interface_v4(index)),
         IpAddr::V6(group) => socket.join_multicast_v6(&group, index),
-    };
-    joined.map_err(|error| {
-        let place = match config.membership() {
-            Some(link) => format!("on {}", link.name),
-            None => "on the interface that the routes lead to; name one with \"in interface\""
-                .to_owned(),
-        };
-        Failure::system(
-            format_args!("cannot join the group {} {place}", config.group),
-            &error,
-        )
-    })
+    }
+}
+
+fn interface_v4(index: u32) -> InterfaceIndexOrAddress {
+    match index {
+        0 => InterfaceIndexOrAddress::Address(Ipv4Addr::UNSPECIFIED),
+        index => InterfaceIndexOrAddress::Index(index),
+    }
 }
 
 fn set_options(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure> {
@@ -290,22 +460,22 @@ fn set_options(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure>
             words(&error)
         );
     }
-    choose_interface(socket, config).map_err(|error| {
-        let place = config.outgoing.as_ref().map(ToString::to_string);
-        let place = place.unwrap_or_default();
-        Failure::system(format_args!("cannot send over {place}"), &error)
-    })
+    Ok(())
 }
 
-/// Sends multicast over the out interface, if the file names one.
-fn choose_interface(socket: &Socket, config: &NetsocketConfig) -> io::Result<()> {
-    let Some(link) = &config.outgoing else {
-        return Ok(());
+/// Sends multicast over the out interface, unless the kernel may choose it.
+fn choose_interface(socket: &Socket, config: &NetsocketConfig, out: &End) -> io::Result<()> {
+    let index = match out.index() {
+        Some(0) => return Ok(()),
+        Some(index) => index,
+        None => return Err(io::Error::from_raw_os_error(libc::ENODEV)),
     };
-    match (config.group, link.address) {
-        (IpAddr::V4(_), Some(IpAddr::V4(address))) => socket.set_multicast_if_v4(&address),
-        (IpAddr::V4(_), _) => sys::set_multicast_interface_v4(socket, link.index),
-        (IpAddr::V6(_), _) => socket.set_multicast_if_v6(link.index),
+    match (config.group, out.address()) {
+        (IpAddr::V4(_), Some(IpAddr::V4(address))) => {
+            sys::set_multicast_interface_v4(socket, index, address)
+        }
+        (IpAddr::V4(_), _) => sys::set_multicast_interface_v4(socket, index, Ipv4Addr::UNSPECIFIED),
+        (IpAddr::V6(_), _) => socket.set_multicast_if_v6(index),
     }
 }
 
@@ -320,25 +490,51 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         sys::set_receive_buffer(&socket, 131_072).unwrap();
         sys::count_overruns(&socket).unwrap();
-        NetSocket {
-            destination: socket.local_addr().unwrap().into(),
+        let mut netsocket = NetSocket::new();
+        netsocket.replace(Some(Member {
+            destination: Some(socket.local_addr().unwrap().into()),
             socket: UdpSocket::from_std(socket),
-            payload: 1452,
+            joined: None,
             receive_buffer: 0,
-            slots: vec![0; SLOTS * SLOT].into_boxed_slice(),
-            inbox: Inbox::new(SLOTS),
             dropped: 0,
             was_full: false,
-            sendings: Sendings::with_capacity(1, 1),
             segmentation: true,
-        }
+        }));
+        netsocket
+    }
+
+    #[test]
+    fn each_error_of_sending_has_its_own_advice() {
+        let errors = [
+            libc::ENETUNREACH,
+            libc::ENETDOWN,
+            libc::EADDRNOTAVAIL,
+            libc::EPERM,
+            libc::ENOBUFS,
+            libc::EMSGSIZE,
+        ];
+        let advice: std::collections::HashSet<_> = errors
+            .iter()
+            .map(|&error| remedy(&io::Error::from_raw_os_error(error)))
+            .collect();
+        assert_eq!(advice.len(), errors.len());
+    }
+
+    #[test]
+    fn without_a_place_nothing_is_received_and_nothing_sent() {
+        let mut socket = NetSocket::new();
+        let error = socket.receive().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!((socket.lost(0), socket.sends()), (0, false));
+        let error = socket.send(&Outbox::new(SURELY_CARRIED)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     }
 
     #[test]
     fn what_is_dropped_while_datagrams_are_handled_is_counted_once() {
         const EACH_TIME: usize = 500;
         let mut socket = socket();
-        let to = socket.socket.local_addr().unwrap();
+        let to = socket.member().unwrap().socket.local_addr().unwrap();
         let sender = Plain::bind("[::1]:0").unwrap();
         let flood = |count| (0..count).for_each(|_| drop(sender.send_to(&[0; 1440], to)));
         let (mut sent, mut received, mut lost) = (0, 0, 0);

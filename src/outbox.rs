@@ -82,6 +82,11 @@ impl Outbox {
         self.payload
     }
 
+    /// Pieces are joined up to that many bytes from here on: another interface carries others.
+    pub fn set_payload(&mut self, payload: usize) {
+        self.payload = payload;
+    }
+
     /// Whether everything is sent.
     pub fn is_empty(&self) -> bool {
         self.sent == self.datagrams.len()
@@ -308,6 +313,30 @@ mod tests {
         outbox.room();
         outbox.keep(&piece);
         assert_eq!(outbox.runs(false).count(), 2);
+    }
+
+    #[test]
+    fn another_payload_holds_for_what_comes_then_and_what_is_too_long_now_goes_alone() {
+        let mut outbox = Outbox::new(1452);
+        let keep = |outbox: &mut Outbox, length| {
+            outbox.room();
+            outbox.keep(&Piece {
+                range: 0..length,
+                joinable: true,
+            });
+        };
+        for length in [1440, 1440] {
+            keep(&mut outbox, length);
+        }
+        outbox.set_payload(1232);
+        for length in [1000, 200, 1000] {
+            keep(&mut outbox, length);
+        }
+        let runs: Vec<_> = outbox
+            .runs(true)
+            .map(|run| (run.datagrams, run.segment))
+            .collect();
+        assert_eq!(runs, [(1, 1440), (1, 1440), (2, 1200)]);
     }
 
     #[test]

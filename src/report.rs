@@ -2,39 +2,23 @@
 
 use log::Level;
 
-use crate::config::Config;
 use crate::engine::{Event, Reason};
-use crate::modsocket::ModSocket;
-use crate::netsocket::NetSocket;
 
-/// Logs how large the receive buffers really are.
-pub fn buffers(config: &Config, modsocket: &ModSocket, netsocket: &NetSocket) {
-    let buffers = [
-        (
-            "netlink buffer",
-            config.modsocket.netlink_buffer,
-            modsocket.receive_buffer(),
-        ),
-        (
-            "receive buffer",
-            config.netsocket.receive_buffer,
-            netsocket.receive_buffer(),
-        ),
-    ];
-    for (key, wanted, have) in buffers {
-        if have < wanted {
-            log::warn!(
-                "the {key} has {have} bytes instead of {wanted}; run joold as root or with \
-                 CAP_NET_ADMIN, or raise the sysctl net.core.rmem_max"
-            );
-        } else {
-            log::info!("the {key} has {have} bytes");
-        }
+/// Logs how large the receive buffer of that key really is.
+pub fn buffer(key: &str, wanted: u32, have: u32) {
+    if have < wanted {
+        log::warn!(
+            "the {key} has {have} bytes instead of {wanted}; run joold as root or with \
+             CAP_NET_ADMIN, or raise the sysctl net.core.rmem_max"
+        );
+    } else {
+        log::info!("the {key} has {have} bytes");
     }
-    log::info!(
-        "up to {} bytes of sessions travel in one datagram",
-        netsocket.payload()
-    );
+}
+
+/// Logs how much a datagram may carry.
+pub fn payload(bytes: usize) {
+    log::info!("up to {bytes} bytes of sessions travel in one datagram");
 }
 
 /// Logs one event.

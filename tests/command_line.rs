@@ -108,8 +108,8 @@ fn check_prints_the_effective_configuration_as_json() {
             "netsocket": {
                 "multicast address": "ff08::db8:64:64",
                 "multicast port": 6464,
-                "in interface": { "name": "lo", "index": 1, "address": null },
-                "out interface": { "name": "lo", "index": 1, "address": null },
+                "in interface": "lo",
+                "out interface": "lo",
                 "ttl": 3,
                 "receive buffer": 4_194_304
             },
@@ -149,6 +149,27 @@ fn check_resolves_defaults_and_old_files() {
     );
     assert_eq!(printed["modsocket"]["instance"], "default");
     assert_eq!(printed["stats port"], serde_json::Value::Null);
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_a_warning_of_check() {
+    for (interface, expected) in [
+        ("absent0", "there is no interface \"absent0\""),
+        ("192.0.2.99", "no interface has the address 192.0.2.99"),
+    ] {
+        let netsocket = NETSOCKET.replace("\"lo\"", &format!("\"{interface}\""));
+        let directory = configured().with("netsocket.json", &netsocket);
+        let output = directory.joold(&["--check"]);
+        assert!(output.status.success());
+        let warning = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            warning.starts_with(&format!("joold: warning: {expected}")),
+            "{warning}"
+        );
+        assert_eq!(warning.lines().count(), 1, "both keys name it: {warning}");
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(printed["netsocket"]["in interface"], interface);
+    }
 }
 
 #[test]
@@ -247,15 +268,15 @@ fn a_wrong_file_exits_with_78_before_anything_is_opened() {
             "\"ttl\": \"3\" is wrong; expected a whole number from 0 to 255",
         ),
         (
-            with("\"in interface\": \"lo\"", "\"in interface\": \"absent0\""),
-            "\"in interface\": there is no interface \"absent0\"",
+            with("\"in interface\": \"lo\"", "\"in interface\": \"eth 0\""),
+            "\"in interface\": \"eth 0\" is neither an address nor a name",
         ),
         (
             with(
                 "\"out interface\": \"lo\"",
-                "\"out interface\": \"192.0.2.99\"",
+                "\"out interface\": \"192.0.2.999\"",
             ),
-            "\"out interface\": no interface has the address \"192.0.2.99\"",
+            "\"out interface\": \"192.0.2.999\" is neither an address nor a name",
         ),
     ];
     for (netsocket, expected) in cases {

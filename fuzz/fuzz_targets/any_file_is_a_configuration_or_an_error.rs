@@ -2,7 +2,6 @@
 #![no_main]
 
 use joold::config::{Document, ModsocketConfig, NetsocketConfig, Surroundings};
-use joold::interfaces::Interfaces;
 use libfuzzer_sys::fuzz_target;
 
 const FILE: &str = "file.json";
@@ -17,10 +16,7 @@ fuzz_target!(|text: &[u8]| {
 });
 
 fn network(document: Document) {
-    let surroundings = Surroundings {
-        interfaces: Interfaces::default(),
-        host: |_| None,
-    };
+    let surroundings = Surroundings { host: |_| None };
     match NetsocketConfig::from_document(document, &surroundings) {
         Ok((config, _)) => assert!(config.group.is_multicast() && config.port != 0),
         Err(failure) => assert!(failure.message.starts_with(FILE)),

@@ -1,7 +1,7 @@
-//! The configuration: the two files of upstream's daemon, checked and resolved before anything
-//! is opened.
+//! The configuration: the two files of upstream's daemon, checked before anything is opened.
 
 mod document;
+mod link;
 mod modsocket;
 mod netsocket;
 mod port;
@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use document::Document;
+pub use link::Link;
 pub use modsocket::ModsocketConfig;
-pub use netsocket::{Link, NetsocketConfig, Surroundings};
+pub use netsocket::{NetsocketConfig, Surroundings};
 pub use port::port_of;
 
 use crate::failure::Failure;
@@ -55,8 +56,7 @@ impl Config {
         };
         let (modsocket, mut warnings) =
             Self::read(&sources.modsocket, ModsocketConfig::from_document)?;
-        let surroundings = Surroundings::here()
-            .map_err(|error| Failure::system("cannot list the network interfaces", &error))?;
+        let surroundings = Surroundings::here();
         let (netsocket, more) = Self::read(&sources.netsocket, |document| {
             NetsocketConfig::from_document(document, &surroundings)
         })?;

@@ -1,16 +1,14 @@
 //! The network file: which multicast group carries the sessions, and over which interfaces.
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::IpAddr;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::document::{Entry, quote};
-use super::{Document, port};
+use super::{Document, Link, port};
 use crate::failure::Failure;
-use crate::interfaces::{Interface, Interfaces};
 
 const ADDRESS: &str = "multicast address";
 const PORT: &str = "multicast port";
@@ -49,38 +47,21 @@ pub struct NetsocketConfig {
     pub receive_buffer: u32,
 }
 
-/// What the names in the file are resolved with.
+/// What the names in the file are resolved with. Those of interfaces are not: they come and go while
+/// the daemon runs.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// The interfaces of this namespace.
-    pub interfaces: Interfaces,
     /// Finds the address of a host.
     pub host: fn(&str) -> Option<IpAddr>,
 }
 
 impl Surroundings {
     /// Those of this machine.
-    ///
-    /// # Errors
-    /// When the kernel does not tell its interfaces.
-    pub fn here() -> io::Result<Self> {
-        Ok(Self {
-            interfaces: Interfaces::list()?,
+    pub fn here() -> Self {
+        Self {
             host: |name| dns_lookup::lookup_host(name).ok()?.next(),
-        })
+        }
     }
-}
-
-/// An interface that a file names, by its name or by one of its addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Link {
-    /// Its name.
-    pub name: String,
-    /// Its index.
-    pub index: u32,
-    /// The address that the file named it by, if it did; IPv4 datagrams are sent from it.
-    #[serde(serialize_with = "as_text")]
-    pub address: Option<IpAddr>,
 }
 
 impl NetsocketConfig {
@@ -92,11 +73,17 @@ impl NetsocketConfig {
         mut document: Document,
         surroundings: &Surroundings,
     ) -> Result<(Self, Vec<String>), Failure> {
-        let link = |entry: Entry| link(&entry, &surroundings.interfaces);
+        let link = |entry: Entry| link(&entry);
         let (group, zone) = group(&document.require(ADDRESS, EXPECTED_GROUP)?, surroundings)?;
         let port = port_number(&document.require(PORT, port::EXPECTED)?)?;
         let incoming = document.take(IN).map(link).transpose()?;
         let outgoing = document.take(OUT).map(link).transpose()?;
+        let (mut incoming, mut outgoing) = (incoming.or_else(|| zone.clone()), outgoing.or(zone));
+        if needs_scope(group) {
+            // Such a group lives on one link: whoever names it once has named it twice.
+            incoming = incoming.or_else(|| outgoing.clone());
+            outgoing = outgoing.or_else(|| incoming.clone());
+        }
         let ttl = document
             .take(TTL)
             .map_or(Ok(DEFAULT_TTL), |entry| ttl(&entry))?;
@@ -108,8 +95,8 @@ impl NetsocketConfig {
         let config = Self {
             group,
             port,
-            incoming: incoming.or_else(|| zone.clone()),
-            outgoing: outgoing.or(zone),
+            incoming,
+            outgoing,
             ttl,
             receive_buffer,
         };
@@ -119,47 +106,29 @@ impl NetsocketConfig {
         Ok((config, document.finish(&KEYS)))
     }
 
-    /// A link-local group lives on one link.
+    /// A link-local group lives on one link. Whether two names are one link's, only the interfaces
+    /// tell.
     fn check_scope(&self) -> Result<(), String> {
-        let group = self.group;
-        match (&self.incoming, &self.outgoing) {
-            _ if !self.needs_scope() => Ok(()),
-            (None, None) => Err(format!(
-                "{group} is a link-local group; \"{IN}\" and \"{OUT}\" must name its link"
-            )),
-            (Some(incoming), Some(outgoing)) if incoming.index != outgoing.index => Err(format!(
-                "{group} is a link-local group; \"{IN}\" and \"{OUT}\" must name the same link, \
-                 not {incoming} and {outgoing}"
+        match self.incoming {
+            None if self.needs_scope() => Err(format!(
+                "{} is a link-local group; \"{IN}\" and \"{OUT}\" must name its link",
+                self.group
             )),
             _ => Ok(()),
         }
     }
 
-    /// Where the group is joined, if that is not left to the kernel.
-    pub fn membership(&self) -> Option<&Link> {
-        match self.needs_scope() {
-            true => self.incoming.as_ref().or(self.outgoing.as_ref()),
-            false => self.incoming.as_ref(),
-        }
+    /// Whether the group is one of many of that address, each on a link of its own.
+    pub fn needs_scope(&self) -> bool {
+        needs_scope(self.group)
     }
+}
 
-    /// The group, where its datagrams are received and sent.
-    pub fn address(&self) -> SocketAddr {
-        let scope = self.membership().filter(|_| self.needs_scope());
-        match self.group {
-            IpAddr::V4(ip) => SocketAddrV4::new(ip, self.port).into(),
-            IpAddr::V6(ip) => {
-                SocketAddrV6::new(ip, self.port, 0, scope.map_or(0, |link| link.index)).into()
-            }
-        }
-    }
-
-    /// Interface-local and link-local groups mean nothing without their link (RFC 4007).
-    fn needs_scope(&self) -> bool {
-        match self.group {
-            IpAddr::V4(_) => false,
-            IpAddr::V6(ip) => matches!(ip.octets()[1] & 0xf, 1 | 2),
-        }
+/// Interface-local and link-local groups mean nothing without their link (RFC 4007).
+fn needs_scope(group: IpAddr) -> bool {
+    match group {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(ip) => matches!(ip.octets()[1] & 0xf, 1 | 2),
     }
 }
 
@@ -181,25 +150,6 @@ impl fmt::Display for NetsocketConfig {
             "ttl {}, receive buffer {} bytes",
             self.ttl, self.receive_buffer
         )
-    }
-}
-
-impl Link {
-    fn of(interface: &Interface, address: Option<IpAddr>) -> Self {
-        Self {
-            name: interface.name.clone(),
-            index: interface.index,
-            address,
-        }
-    }
-}
-
-impl fmt::Display for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => write!(f, "{} ({address})", self.name),
-            None => f.write_str(&self.name),
-        }
     }
 }
 
@@ -227,14 +177,7 @@ fn group(entry: &Entry, surroundings: &Surroundings) -> Result<(IpAddr, Option<L
         return Err(wrong(format!("{address} is a unicast address")));
     }
     let zone = zone.map(|zone| {
-        let by_index = zone
-            .parse()
-            .ok()
-            .and_then(|index| surroundings.interfaces.at(index));
-        match by_index {
-            Some(interface) => Ok(Link::of(interface, None)),
-            None => find(zone, &surroundings.interfaces).map_err(|problem| entry.error(problem)),
-        }
+        Link::of_zone(zone).ok_or_else(|| wrong(format!("{} is no zone", quote(zone))))
     });
     Ok((address, zone.transpose()?))
 }
@@ -264,40 +207,14 @@ fn ttl(entry: &Entry) -> Result<u8, Failure> {
         .map(|ttl| u8::try_from(ttl).unwrap_or(u8::MAX))
 }
 
-fn link(entry: &Entry, interfaces: &Interfaces) -> Result<Link, Failure> {
-    find(entry.string(EXPECTED_LINK)?, interfaces).map_err(|problem| entry.error(problem))
-}
-
-/// The interface that `text` names in any of the ways: "eth0", "192.0.2.1", "2001:db8::1",
-/// "fe80::1%eth0".
-fn find(text: &str, interfaces: &Interfaces) -> Result<Link, String> {
-    let (address, zone) = match text.split_once('%') {
-        Some((address, zone)) => (address, Some(zone)),
-        None => (text, None),
-    };
-    let there = || {
-        format!(
-            "expected {EXPECTED_LINK}; there are {}",
-            interfaces.describe()
-        )
-    };
-    match address.parse::<IpAddr>() {
-        Ok(address) => interfaces
-            .with_address(address, zone)
-            .map(|interface| Link::of(interface, Some(address)))
-            .ok_or_else(|| format!("no interface has the address {}; {}", quote(text), there())),
-        Err(_) => interfaces
-            .named(text)
-            .map(|interface| Link::of(interface, None))
-            .ok_or_else(|| format!("there is no interface {}; {}", quote(text), there())),
-    }
-}
-
-fn as_text<S: Serializer>(address: &Option<IpAddr>, serializer: S) -> Result<S::Ok, S::Error> {
-    match address {
-        Some(address) => serializer.collect_str(address),
-        None => serializer.serialize_none(),
-    }
+fn link(entry: &Entry) -> Result<Link, Failure> {
+    let text = entry.string(EXPECTED_LINK)?;
+    Link::parse(text).map_err(|problem| {
+        entry.error(format_args!(
+            "{} {problem}; expected {EXPECTED_LINK}",
+            quote(text)
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -307,30 +224,12 @@ mod tests {
 
     fn surroundings() -> Surroundings {
         Surroundings {
-            interfaces: interfaces(),
             host: |name| (name == "group.example").then(|| "ff08::7".parse().unwrap()),
         }
     }
 
-    fn interfaces() -> Interfaces {
-        let interface = |index, name: &str, addresses: &[&str]| Interface {
-            index,
-            name: name.to_owned(),
-            alternatives: if index == 2 {
-                vec!["lan0".to_owned()]
-            } else {
-                Vec::new()
-            },
-            addresses: addresses
-                .iter()
-                .map(|address| address.parse().unwrap())
-                .collect(),
-        };
-        Interfaces::of(vec![
-            interface(1, "lo", &["127.0.0.1", "::1"]),
-            interface(2, "eth0", &["192.0.2.1", "2001:db8::1", "fe80::1"]),
-            interface(3, "eth1", &["fe80::1"]),
-        ])
+    fn named(name: &str) -> Option<Link> {
+        Some(Link::Name(name.to_owned()))
     }
 
     fn parse_with_warnings(text: &str) -> Result<(NetsocketConfig, Vec<String>), String> {
@@ -354,8 +253,8 @@ mod tests {
     fn the_manuals_ipv6_example_is_understood() {
         let config =
             with(r#", "in interface": "eth0", "out interface": "eth0", "ttl": 3"#).unwrap();
-        assert_eq!(config.address(), "[ff08::db8:64:64]:6464".parse().unwrap());
-        assert_eq!((config.incoming.unwrap().index, config.ttl), (2, 3));
+        assert_eq!(config.group, "ff08::db8:64:64".parse::<IpAddr>().unwrap());
+        assert_eq!((config.incoming, config.ttl), (named("eth0"), 3));
     }
 
     #[test]
@@ -366,24 +265,21 @@ mod tests {
         )
         .unwrap();
         let link = config.outgoing.unwrap();
-        assert_eq!(
-            (link.index, link.address),
-            (2, Some("192.0.2.1".parse().unwrap()))
-        );
+        assert_eq!(link.address(), Some("192.0.2.1".parse().unwrap()));
     }
 
     #[test]
     fn an_interface_goes_by_name_or_address_whatever_the_group() {
         for interface in ["eth0", "192.0.2.1", "2001:db8::1", "fe80::1%eth0"] {
             let config = with(&format!(r#", "in interface": "{interface}""#)).unwrap();
-            assert_eq!(config.incoming.unwrap().index, 2, "{interface}");
+            assert_eq!(config.incoming.unwrap().to_string(), interface);
         }
     }
 
     #[test]
-    fn an_address_that_two_interfaces_have_is_told_apart_by_its_zone() {
-        let config = with(r#", "in interface": "fe80::1%eth1""#).unwrap();
-        assert_eq!(config.incoming.unwrap().index, 3);
+    fn an_interface_that_is_not_there_is_no_error() {
+        let config = with(r#", "in interface": "not-yet0""#).unwrap();
+        assert_eq!(config.incoming, named("not-yet0"));
     }
 
     #[test]
@@ -420,27 +316,27 @@ mod tests {
     }
 
     #[test]
-    fn a_link_local_group_takes_its_scope_from_either_interface() {
+    fn a_link_local_group_takes_its_link_from_either_interface() {
         for key in ["in interface", "out interface"] {
             let config = parse(&format!(
                 r#"{{"multicast address": "ff02::db8:64:64", "multicast port": 6464,
                      "{key}": "eth1"}}"#,
             ))
             .unwrap();
-            assert_eq!(
-                config.address(),
-                "[ff02::db8:64:64%3]:6464".parse().unwrap()
-            );
-            assert_eq!(config.membership().unwrap().index, 3);
+            assert_eq!(config.incoming, named("eth1"));
+            assert_eq!(config.outgoing, named("eth1"));
         }
     }
 
     #[test]
-    fn a_link_local_group_takes_its_scope_from_its_zone() {
-        let config =
-            parse(r#"{"multicast address": "ff02::1%eth1", "multicast port": 6464}"#).unwrap();
-        assert_eq!(config.address(), "[ff02::1%3]:6464".parse().unwrap());
-        assert_eq!(config.outgoing.unwrap().name, "eth1");
+    fn a_groups_zone_stands_for_the_interfaces_that_no_key_names() {
+        let config = parse(
+            r#"{"multicast address": "ff02::1%eth1", "multicast port": 6464,
+                "out interface": "eth0"}"#,
+        )
+        .unwrap();
+        assert_eq!(config.incoming, named("eth1"));
+        assert_eq!(config.outgoing, named("eth0"));
     }
 
     #[test]
@@ -450,19 +346,6 @@ mod tests {
             error,
             "netsocket.json: \"multicast address\": ff02::1 is a link-local group; \
              \"in interface\" and \"out interface\" must name its link"
-        );
-    }
-
-    #[test]
-    fn a_link_local_group_on_two_links_is_refused() {
-        let error = parse(
-            r#"{"multicast address": "ff02::1", "multicast port": 1,
-                "in interface": "eth0", "out interface": "eth1"}"#,
-        )
-        .unwrap_err();
-        assert!(
-            error.ends_with("must name the same link, not eth0 and eth1"),
-            "{error}"
         );
     }
 
@@ -479,27 +362,9 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_goes_by_its_alternative_names_too() {
-        assert_eq!(
-            with(r#", "in interface": "lan0""#)
-                .unwrap()
-                .incoming
-                .unwrap()
-                .index,
-            2
-        );
-    }
-
-    #[test]
     fn a_zone_may_be_an_index() {
         let config = parse(r#"{"multicast address": "ff02::1%3", "multicast port": 1}"#).unwrap();
-        assert_eq!(config.outgoing.unwrap().name, "eth1");
-    }
-
-    #[test]
-    fn a_wide_group_has_no_scope() {
-        let config = with(r#", "in interface": "eth0""#).unwrap();
-        assert_eq!(config.address(), "[ff08::db8:64:64]:6464".parse().unwrap());
+        assert_eq!(config.outgoing, Some(Link::Index(3)));
     }
 
     #[test]
@@ -560,12 +425,12 @@ mod tests {
                 "netsocket.json: \"receive buffer\": 1000 is out of range; expected a whole number of bytes",
             ),
             (
-                r#", "in interface": "eth9""#,
-                "netsocket.json: \"in interface\": there is no interface \"eth9\"; expected the name of an interface or one of its addresses; there are lo (127.0.0.1, ::1), eth0",
+                r#", "in interface": "eth/9""#,
+                "netsocket.json: \"in interface\": \"eth/9\" is neither an address nor a name that an interface can have; expected the name",
             ),
             (
-                r#", "out interface": "192.0.2.9""#,
-                "netsocket.json: \"out interface\": no interface has the address \"192.0.2.9\"; expected",
+                r#", "out interface": "233.252.0.64""#,
+                "netsocket.json: \"out interface\": \"233.252.0.64\" is a multicast address; expected",
             ),
             (
                 r#", "out interface": []"#,

@@ -85,8 +85,12 @@ reasons! {
     AddNotSent => "cannot pass sessions from the network to the kernel",
         "if this goes on, restart joold";
     /// The batch did not reach the network.
-    NotSent => "cannot send a batch to the network",
-        "check the out interface and the route to the multicast address";
+    NotSent => "cannot send a batch to the network", "";
+    /// There was no interface to send the batch over.
+    InterfaceMissing => "batches dropped while the out interface was missing", "";
+    /// One of this daemon's own datagrams came back.
+    OwnDatagram => "own datagram that came back dropped",
+        "find the loop in the network between the routers, or the host that has this router's address";
     /// A datagram without a single byte.
     EmptyDatagram => "empty datagram dropped", "";
     /// A datagram that is no row of sessions.

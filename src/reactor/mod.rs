@@ -4,6 +4,7 @@
 //! left, or until its budget is spent; then it is remembered as ready, and the others come first.
 
 mod kernel;
+mod links;
 mod network;
 mod stop;
 
@@ -23,10 +24,12 @@ use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::logging;
 use crate::modsocket::ModSocket;
-use crate::netsocket::{NetSocket, SLOTS};
+use crate::netsocket::{NetSocket, SLOTS, SURELY_CARRIED};
 use crate::outbox::Outbox;
 use crate::report;
 use crate::statsocket::StatSocket;
+use crate::watcher::Watcher;
+use links::Links;
 
 /// How many batches the kernel may bring before the others get their turn.
 const KERNEL_BUDGET: usize = 32;
@@ -52,6 +55,7 @@ enum Source {
     Controller,
     Kernel,
     Network,
+    Interfaces,
     Stats,
     Signals,
 }
@@ -96,6 +100,7 @@ pub struct Reactor {
     instance: Instance,
     modsocket: ModSocket,
     netsocket: NetSocket,
+    links: Links,
     statsocket: Option<StatSocket>,
     signals: Signals,
     outbox: Outbox,
@@ -110,7 +115,7 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Registers everything.
+    /// Registers everything but the socket to the peers: see [`Reactor::open_network`].
     ///
     /// # Errors
     /// Those of epoll(7) and sigaction(2).
@@ -119,22 +124,22 @@ impl Reactor {
         controller: Controller,
         instance: Instance,
         modsocket: ModSocket,
-        netsocket: NetSocket,
+        watcher: Watcher,
         statsocket: Option<StatSocket>,
     ) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::system("cannot set up the event loop", &error);
-        let outbox = Outbox::new(netsocket.payload());
         let mut reactor = Self {
             poll: Poll::new().map_err(failed)?,
-            sources: Slab::with_capacity(5),
+            sources: Slab::with_capacity(6),
             engine,
             controller,
             instance,
             modsocket,
-            netsocket,
+            netsocket: NetSocket::new(),
+            links: Links::new(watcher),
             statsocket,
             signals: Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(failed)?,
-            outbox,
+            outbox: Outbox::new(SURELY_CARRIED),
             blocked: false,
             writable: false,
             search: None,
@@ -160,7 +165,10 @@ impl Reactor {
         registry.register(&mut SourceFd(&news), token(Source::Controller), read)?;
         let kernel = self.modsocket.as_raw_fd();
         registry.register(&mut SourceFd(&kernel), token(Source::Kernel), read)?;
-        registry.register(&mut self.netsocket.socket, token(Source::Network), read)?;
+        // Registered when there is a socket.
+        token(Source::Network);
+        let links = self.links.watcher.as_raw_fd();
+        registry.register(&mut SourceFd(&links), token(Source::Interfaces), read)?;
         if let Some(statsocket) = &mut self.statsocket {
             registry.register(&mut statsocket.socket, token(Source::Stats), read)?;
         }
@@ -172,7 +180,9 @@ impl Reactor {
     /// # Errors
     /// When the poll itself fails.
     pub fn run(&mut self) -> Result<(), Failure> {
-        log::info!("all sockets are open");
+        if self.netsocket.member().is_some() {
+            log::info!("all sockets are open");
+        }
         self.look_for_module(Instant::now());
         self.tell();
         let mut events = Events::with_capacity(self.sources.len());
@@ -181,6 +191,7 @@ impl Reactor {
             let now = Instant::now();
             self.engine.elapse(now);
             self.collect_due(now);
+            self.follow_interfaces(now);
             if self.engine.doubts_module() || self.search.is_some_and(|due| due <= now) {
                 self.look_for_module(now);
             }
@@ -233,8 +244,8 @@ impl Reactor {
         // What is due cannot go before there is room for it.
         let due = self.engine.due().filter(|_| !self.blocked);
         let flush = self.engine.flush_due().filter(|_| !self.blocked);
-        let look = self.engine.look_due();
-        let deadlines = [self.engine.deadline(), due, flush, look, self.search];
+        let (look, links) = (self.engine.look_due(), self.links.due);
+        let deadlines = [self.engine.deadline(), due, flush, look, links, self.search];
         deadlines.into_iter().flatten().min()
     }
 
@@ -250,6 +261,7 @@ impl Reactor {
             Source::Controller => self.serve_controller(now),
             Source::Kernel => self.serve_kernel(now),
             Source::Network => self.serve_network(now),
+            Source::Interfaces => self.serve_watcher(now),
             Source::Stats => self.serve_stats(now),
             Source::Signals => self.serve_signals(),
         };

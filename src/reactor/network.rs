@@ -7,7 +7,8 @@ use mio::{Interest, Token};
 
 use super::{NETWORK_BUDGET, PATIENCE, Reactor, Served, Source};
 use crate::engine::{Engine, FromNetwork, Piece, Reason};
-use crate::netsocket::SLOTS;
+use crate::failure::words;
+use crate::netsocket::{SLOTS, remedy};
 
 impl Reactor {
     /// Puts updates that were held until now into the outbox.
@@ -52,6 +53,11 @@ impl Reactor {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(now),
+                Err(_) if !self.netsocket.sends() => {
+                    // That the interface is missing was told when that was news.
+                    self.outbox.take();
+                    self.engine.count(Reason::InterfaceMissing, 1);
+                }
                 Err(error) => self.give_up_one(now, &error),
             }
         }
@@ -59,7 +65,9 @@ impl Reactor {
 
     fn give_up_one(&mut self, now: Instant, error: &io::Error) {
         self.outbox.take();
-        self.engine.failed(now, Reason::NotSent, error);
+        self.engine.lose(now, Reason::NotSent, || {
+            format!("{}; {}", words(error), remedy(error))
+        });
     }
 
     fn block(&mut self, now: Instant) {
@@ -77,14 +85,21 @@ impl Reactor {
         if !(self.blocked && self.writable) {
             return;
         }
+        self.unblock(now);
+        if !self.blocked {
+            // Room is of no interest from here on, and each report of it would cost a wake-up.
+            // Should this fail, it does no more harm than that.
+            let _ = self.watch_network(Interest::READABLE);
+        }
+    }
+
+    /// Goes on with what waits for room, and with the kernel's batches if that is gone.
+    pub(super) fn unblock(&mut self, now: Instant) {
         (self.blocked, self.writable) = (false, false);
         self.send(now);
         if self.blocked {
             return;
         }
-        // Room is of no interest from here on, and each report of it would cost a wake-up. Should
-        // this fail, it does no more harm than that.
-        let _ = self.watch_network(Interest::READABLE);
         for (_, polled) in &mut self.sources {
             polled.ready |= polled.source == Source::Kernel;
         }
@@ -95,12 +110,13 @@ impl Reactor {
             .sources
             .iter()
             .find(|(_, polled)| polled.source == Source::Network);
-        let Some((key, _)) = found else {
-            return Ok(());
-        };
-        self.poll
-            .registry()
-            .reregister(&mut self.netsocket.socket, Token(key), interest)
+        match (found, self.netsocket.member()) {
+            (Some((key, _)), Some(member)) => {
+                let registry = self.poll.registry();
+                registry.reregister(&mut member.socket, Token(key), interest)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn serve_network(&mut self, now: Instant) -> Served {
@@ -138,11 +154,19 @@ impl Reactor {
 
     /// Has the kernel add the sessions of the first `count` datagrams.
     fn add(&mut self, now: Instant, count: usize) {
+        let own = self.netsocket.own().map(|own| (own.ip(), own.port()));
         let mut lengths = [0; SLOTS];
         for (n, length) in lengths.iter_mut().enumerate().take(count) {
             let Some((slot, arrival)) = self.netsocket.slot(n) else {
                 continue;
             };
+            // Scopes are not compared: a loop may bring it back on another link.
+            let source = arrival.source;
+            if own == Some((source.ip(), source.port())) {
+                self.engine
+                    .lose(now, Reason::OwnDatagram, || format!("from {source}"));
+                continue;
+            }
             if arrival.truncated {
                 self.engine.oversized(now, arrival.source);
             } else if let FromNetwork::Add(total) =

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::{checked, size};
@@ -48,15 +49,22 @@ fn get<const N: usize>(
     checked(result).map(|_| value)
 }
 
-/// Sends IPv4 multicast out of the interface with that index, whatever addresses it has; socket2
-/// offers the same by address only.
+/// Sends IPv4 multicast out of the interface with that index and from that address; from one that
+/// the kernel chooses, if it is unspecified. socket2 offers the same by address only, whose interface
+/// the kernel looks up just once.
 ///
 /// # Errors
 /// Those of setsockopt(2), `IP_MULTICAST_IF`.
-pub fn set_multicast_interface_v4(socket: &impl AsFd, index: u32) -> io::Result<()> {
+pub fn set_multicast_interface_v4(
+    socket: &impl AsFd,
+    index: u32,
+    address: Ipv4Addr,
+) -> io::Result<()> {
     let request = libc::ip_mreqn {
         imr_multiaddr: libc::in_addr { s_addr: 0 },
-        imr_address: libc::in_addr { s_addr: 0 },
+        imr_address: libc::in_addr {
+            s_addr: u32::from_ne_bytes(address.octets()),
+        },
         imr_ifindex: index as libc::c_int,
     };
     set(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)

@@ -17,6 +17,7 @@ const GET: u16 = 18;
 
 /// Offsets in `ifinfomsg`.
 mod header {
+    pub const FAMILY: usize = 0;
     pub const INDEX: usize = 4;
     pub const FLAGS: usize = 8;
     pub const SIZE: usize = 16;
@@ -24,6 +25,7 @@ mod header {
 
 mod attribute {
     pub const NAME: u16 = 3;
+    pub const MTU: u16 = 4;
     /// Holds others, such as [`ALTERNATIVE_NAME`]; since Linux 5.5.
     pub const PROPERTIES: u16 = 52;
     pub const ALTERNATIVE_NAME: u16 = 53;
@@ -37,8 +39,10 @@ pub fn list() -> Question {
 /// A link.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
+    family: u8,
     index: u32,
     flags: u32,
+    mtu: Option<u32>,
     name: &'a [u8],
     properties: &'a [u8],
 }
@@ -50,11 +54,12 @@ impl<'a> Link<'a> {
     /// When the header is not all there, the attributes are malformed, or the name is missing.
     pub fn new_checked(message: Message<'a>) -> Result<Self, Malformed> {
         let (header, attributes) = message.split(header::SIZE)?;
-        let (mut name, mut properties) = (None, &[][..]);
+        let (mut name, mut mtu, mut properties) = (None, None, &[][..]);
         for attribute in Attributes::new(attributes) {
             let attribute = attribute?;
             match attribute.number {
                 attribute::NAME => name = Some(attribute.string()),
+                attribute::MTU => mtu = attribute.u32(),
                 attribute::PROPERTIES => properties = attribute.value,
                 _ => {}
             }
@@ -63,11 +68,19 @@ impl<'a> Link<'a> {
             property?;
         }
         Ok(Self {
+            family: header[header::FAMILY],
             index: u32::from_ne_bytes(array(header, header::INDEX)),
             flags: u32::from_ne_bytes(array(header, header::FLAGS)),
+            mtu,
             name: name.ok_or(Malformed::Lacks("name of a link"))?,
             properties,
         })
+    }
+
+    /// Whether the message is about the link as such, and not about its part in a bridge, say: those
+    /// have a family of their own, and the link itself goes on when that part is deleted.
+    pub fn is_whole(&self) -> bool {
+        libc::c_int::from(self.family) == libc::AF_UNSPEC
     }
 
     /// The index, which stays when the name changes. The kernel's field has a sign, and never uses
@@ -79,6 +92,11 @@ impl<'a> Link<'a> {
     /// `IFF_UP` and others: see netdevice(7).
     pub fn flags(&self) -> u32 {
         self.flags
+    }
+
+    /// The longest packet that it carries, in bytes, if the message tells.
+    pub fn mtu(&self) -> Option<u32> {
+        self.mtu
     }
 
     /// The name. It need not be UTF-8.
@@ -119,12 +137,23 @@ mod tests {
     fn a_link_has_an_index_a_name_and_others() {
         let link = parse(&crate::wire::samples::LINK).unwrap();
         assert_eq!((link.index(), link.name()), (3, &b"eth0"[..]));
+        assert_eq!((link.mtu(), link.is_whole()), (Some(1500), true));
         assert_eq!(
             link.flags(),
             (libc::IFF_BROADCAST | libc::IFF_MULTICAST) as u32
         );
         let alternatives: Vec<_> = link.alternatives().collect();
         assert_eq!(alternatives, [&b"enp1s0"[..], b"an-alternative-name"]);
+    }
+
+    #[test]
+    fn a_links_part_in_a_bridge_is_not_the_link() {
+        let mut name = Vec::new();
+        put_attribute(&mut name, attribute::NAME, b"eth0\0");
+        let mut bytes = message(1, 0, &name);
+        assert!(parse(&bytes).unwrap().is_whole());
+        bytes[Message::HEADER + header::FAMILY] = libc::AF_BRIDGE as u8;
+        assert!(!parse(&bytes).unwrap().is_whole());
     }
 
     #[test]
