@@ -67,7 +67,7 @@ fn a_full_socket_buffer_is_reported_and_survived() -> Outcome {
 }
 
 /// The number behind the last `text` of what a daemon says.
-fn number_after(said: &str, text: &str) -> Option<u64> {
+pub fn number_after(said: &str, text: &str) -> Option<u64> {
     let rest = said.rsplit_once(text)?.1;
     let end = rest.find(|c: char| !c.is_ascii_digit());
     rest[..end.unwrap_or(rest.len())].parse().ok()
@@ -116,13 +116,13 @@ fn the_log_tells_how_large_the_buffers_are() -> Outcome {
 }
 
 /// From here on J's link takes no more than `rate`.
-fn limit(j: &Node, rate: &str) -> Outcome {
+pub fn limit(j: &Node, rate: &str) -> Outcome {
     let shape = format!("qdisc add dev {LINK} root tbf rate {rate} burst 16kb limit 4mb");
     Ok(j.namespace.tc(&shape.split(' ').collect::<Vec<_>>())?)
 }
 
 /// Puts so many sessions into J's table without telling its daemon.
-fn fill(j: &Node, count: u32) {
+pub fn fill(j: &Node, count: u32) {
     let enable = |on| {
         j.kernel.with(INSTANCE, |jool| jool.globals.ss_enabled = on);
     };

@@ -9,6 +9,7 @@
 mod harness;
 mod instance;
 mod kernel;
+mod links;
 mod losses;
 mod memory;
 mod network;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         kernel::tests(),
         instance::tests(),
         network::tests(),
+        links::tests(),
         refreshes::tests(),
         losses::tests(),
         memory::tests(),

@@ -37,7 +37,7 @@ fn one_thread_does_everything() -> Outcome {
 }
 
 /// How often the process gave up the processor, by itself or not.
-fn switches(daemon: &Daemon) -> Result<Vec<String>, Failed> {
+pub fn switches(daemon: &Daemon) -> Result<Vec<String>, Failed> {
     let status = daemon.proc("status")?;
     let switches = status.lines().filter(|line| line.contains("ctxt_switches"));
     Ok(switches.map(str::to_owned).collect())

@@ -138,7 +138,7 @@ impl Namespace {
     }
 
     /// A path by which other processes find the namespace while this one holds it.
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         let process = std::process::id();
         format!("/proc/{process}/fd/{}", self.file.as_raw_fd())
     }

@@ -173,6 +173,27 @@ impl Node {
         })
     }
 
+    /// Gives the link its IPv6 addresses, which it loses when it is taken down.
+    ///
+    /// # Errors
+    /// What `ip` complains of.
+    pub fn add_addresses6(&self) -> io::Result<()> {
+        let side = self.side;
+        self.namespace
+            .address(LINK, &format!("fe80::{}/64", side.number()))?;
+        self.namespace.address(LINK, &format!("{}/64", side.ipv6()))
+    }
+
+    /// Gives the link its IPv4 address.
+    ///
+    /// # Errors
+    /// What `ip` complains of.
+    pub fn add_address4(&self) -> io::Result<()> {
+        let address = format!("{}/24", self.side.ipv4());
+        self.namespace
+            .ip(&["address", "add", &address, "dev", LINK])
+    }
+
     /// Sends one datagram to the group, as any host on the link can.
     ///
     /// # Errors
@@ -230,20 +251,21 @@ fn hears_network(daemon: &Daemon) -> bool {
 pub fn pair(version: Version) -> io::Result<(Node, Node)> {
     let j = Node::new(Side::J, version)?;
     let k = Node::new(Side::K, version)?;
-    j.namespace.join(&k.namespace, LINK)?;
-    for node in [&j, &k] {
-        let side = node.side;
-        let namespace = &node.namespace;
-        namespace.address(LINK, &format!("fe80::{}/64", side.number()))?;
-        namespace.address(LINK, &format!("{}/64", side.ipv6()))?;
-        namespace.ip(&[
-            "address",
-            "add",
-            &format!("{}/24", side.ipv4()),
-            "dev",
-            LINK,
-        ])?;
-        namespace.ip(&["route", "add", "233.252.0.0/24", "dev", LINK])?;
-    }
+    connect(&j, &k)?;
     Ok((j, k))
+}
+
+/// Makes the link between two routers, with addresses of both families.
+///
+/// # Errors
+/// What the machine does not allow.
+pub fn connect(j: &Node, k: &Node) -> io::Result<()> {
+    j.namespace.join(&k.namespace, LINK)?;
+    for node in [j, k] {
+        node.add_addresses6()?;
+        node.add_address4()?;
+        node.namespace
+            .ip(&["route", "add", "233.252.0.0/24", "dev", LINK])?;
+    }
+    Ok(())
 }
