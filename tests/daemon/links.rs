@@ -6,7 +6,7 @@ use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
 
 use crate::losses::{fill, limit, number_after};
-use crate::process::switches;
+use crate::process::it_sleeps;
 use crate::stage::*;
 
 const NETWORKS: [(&str, Network); 5] = [
@@ -283,12 +283,7 @@ fn a_daemon_is_idle_again_when_its_interface_is_back() -> Outcome {
     for _ in 0..6 {
         wait::a_moment();
     }
-    let before = switches(daemon(&mut j)?)?;
-    for _ in 0..4 {
-        wait::a_moment();
-    }
-    assert_eq!(switches(daemon(&mut j)?)?, before);
-    Ok(())
+    it_sleeps(&mut j)
 }
 
 fn what_waited_for_room_is_given_up_when_the_interface_goes() -> Outcome {
@@ -401,12 +396,7 @@ fn a_daemon_whose_interface_is_down_sleeps() -> Outcome {
     for _ in 0..6 {
         wait::a_moment();
     }
-    let before = switches(daemon(&mut j)?)?;
-    for _ in 0..4 {
-        wait::a_moment();
-    }
-    assert_eq!(switches(daemon(&mut j)?)?, before);
-    Ok(())
+    it_sleeps(&mut j)
 }
 
 fn an_interface_that_is_made_anew_with_the_old_ones_index_is_noticed() -> Outcome {

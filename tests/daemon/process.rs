@@ -3,7 +3,7 @@
 use std::fs;
 
 use jool_simulated::daemon::{Daemon, Program};
-use jool_simulated::node::{Network, Side, pair};
+use jool_simulated::node::{Network, Node, Side, pair};
 use jool_simulated::{sample, wait};
 use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
@@ -37,33 +37,37 @@ fn one_thread_does_everything() -> Outcome {
 }
 
 /// How often the process gave up the processor, by itself or not.
-pub fn switches(daemon: &Daemon) -> Result<Vec<String>, Failed> {
+fn switches(daemon: &Daemon) -> Result<Vec<String>, Failed> {
     let status = daemon.proc("status")?;
     let switches = status.lines().filter(|line| line.contains("ctxt_switches"));
     Ok(switches.map(str::to_owned).collect())
 }
 
-/// It looks at its instance every few seconds; between two looks nothing wakes it.
-fn an_idle_daemon_sleeps() -> Outcome {
-    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
-    translate(&j, (0..36).map(sample::udp));
-    wait_for_sessions(&k, 36)?;
+/// Checks that nothing wakes the daemon but, every few seconds, a look at its instance.
+pub fn it_sleeps(node: &mut Node) -> Outcome {
     for _ in 0..5 {
-        wait_for_a_look(&j)?;
+        wait_for_a_look(node)?;
         wait::a_moment();
-        let (looks, before) = (looks(&j), switches(daemon(&mut j)?)?);
+        let (looks_before, before) = (looks(node), switches(daemon(node)?)?);
         assert_eq!(before.len(), 2);
         for _ in 0..4 {
             wait::a_moment();
         }
-        let after = switches(daemon(&mut j)?)?;
+        let after = switches(daemon(node)?)?;
         // On a busy machine four moments may be longer than the time between two looks.
-        if self::looks(&j) == looks {
+        if looks(node) == looks_before {
             assert_eq!(after, before);
             return Ok(());
         }
     }
     Err("it looked at its instance all the time".into())
+}
+
+fn an_idle_daemon_sleeps() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)?;
+    it_sleeps(&mut j)
 }
 
 fn counters_are_told_on_request_at_any_log_level() -> Outcome {
