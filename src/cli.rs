@@ -41,6 +41,8 @@ Keys of NETSOCKET:
   \"ttl\"                TTL or hop limit of what is sent, 0 to 255 (default: 1)
   \"receive buffer\"     Bytes of received datagrams that the kernel keeps until
                        they are read (default: 4194304)
+  \"allow from\"         Addresses and prefixes of the other routers, a list;
+                       what others send is dropped (default: everybody)
 
 Keys of MODSOCKET:
   \"instance\"           Name of the Jool instance (default: default)

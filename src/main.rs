@@ -90,6 +90,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let statsocket = config.stats.map(StatSocket::open).transpose()?;
     let mut engine = Engine::new(config.modsocket.instance, Instant::now())
         .configuring(config.modsocket.globals());
+    engine.allow(config.netsocket.allowed.clone());
     if let Some(limits) = config.modsocket.refreshes() {
         // Each state that std makes has keys of its own, from the system's randomness.
         let seed = RandomState::new().build_hasher().finish();

@@ -111,7 +111,8 @@ fn check_prints_the_effective_configuration_as_json() {
                 "in interface": "lo",
                 "out interface": "lo",
                 "ttl": 3,
-                "receive buffer": 4_194_304
+                "receive buffer": 4_194_304,
+                "allow from": null
             },
             "modsocket": {
                 "instance": "default",
@@ -170,6 +171,22 @@ fn an_interface_that_is_not_there_is_a_warning_of_check() {
         let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(printed["netsocket"]["in interface"], interface);
     }
+}
+
+#[test]
+fn check_prints_who_may_send_and_warns_of_whom_the_group_cannot_hear() {
+    let list = r#""ttl": 3, "ALLOW FROM": ["2001:db8::2", "::ffff:192.0.2.0/120"]"#;
+    let directory = configured().with("netsocket.json", &NETSOCKET.replace("\"ttl\": 3", list));
+    let output = directory.joold(&["--check"]);
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "joold: warning: netsocket.json: \"allow from\": nothing comes from 192.0.2.0/24, for the \
+         group ff08::db8:64:64 is IPv6\n"
+    );
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = serde_json::json!(["2001:db8::2", "192.0.2.0/24"]);
+    assert_eq!(printed["netsocket"]["allow from"], expected);
 }
 
 #[test]
@@ -277,6 +294,14 @@ fn a_wrong_file_exits_with_78_before_anything_is_opened() {
                 "\"out interface\": \"192.0.2.999\"",
             ),
             "\"out interface\": \"192.0.2.999\" is neither an address nor a name",
+        ),
+        (
+            with("\"ttl\": 3", "\"allow from\": [\"2001:db8::1/32\"]"),
+            "\"allow from\": \"2001:db8::1/32\" has bits set behind its first 32; write",
+        ),
+        (
+            with("\"ttl\": 3", "\"allow from\": []"),
+            "\"allow from\": the list is empty",
         ),
     ];
     for (netsocket, expected) in cases {

@@ -247,7 +247,7 @@ fn syntax(file: &str, error: &serde_json::Error) -> Failure {
 }
 
 /// A value as a line of a log can take it.
-fn describe(value: &Value) -> String {
+pub fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Array(_) => "an array".to_owned(),

@@ -1,5 +1,6 @@
 //! The configuration: the two files of upstream's daemon, checked before anything is opened.
 
+mod allow;
 mod document;
 mod link;
 mod modsocket;

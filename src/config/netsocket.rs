@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::document::{Entry, quote};
-use super::{Document, Link, port};
+use super::{Document, Link, allow, port};
+use crate::engine::AllowList;
 use crate::failure::Failure;
 
 const ADDRESS: &str = "multicast address";
@@ -16,7 +17,8 @@ const IN: &str = "in interface";
 const OUT: &str = "out interface";
 const TTL: &str = "ttl";
 const RECEIVE_BUFFER: &str = "receive buffer";
-const KEYS: [&str; 6] = [ADDRESS, PORT, IN, OUT, TTL, RECEIVE_BUFFER];
+const ALLOW_FROM: &str = "allow from";
+const KEYS: [&str; 7] = [ADDRESS, PORT, IN, OUT, TTL, RECEIVE_BUFFER, ALLOW_FROM];
 
 const DEFAULT_TTL: u8 = 1;
 
@@ -45,6 +47,9 @@ pub struct NetsocketConfig {
     /// Default: 4 MiB.
     #[serde(rename = "receive buffer")]
     pub receive_buffer: u32,
+    /// `"allow from"`: whose datagrams are taken. Default: everybody's.
+    #[serde(rename = "allow from", serialize_with = "allow::as_texts")]
+    pub allowed: AllowList,
 }
 
 /// What the names in the file are resolved with. Those of interfaces are not: they come and go while
@@ -92,6 +97,10 @@ impl NetsocketConfig {
             .map_or(Ok(DEFAULT_RECEIVE_BUFFER), |entry| {
                 entry.within(131_072..=1 << 30, EXPECTED_RECEIVE_BUFFER)
             })?;
+        let (allowed, strange) = match document.take(ALLOW_FROM) {
+            Some(entry) => allow::list(&entry, group)?,
+            None => (AllowList::EVERYBODY, Vec::new()),
+        };
         let config = Self {
             group,
             port,
@@ -99,11 +108,14 @@ impl NetsocketConfig {
             outgoing,
             ttl,
             receive_buffer,
+            allowed,
         };
         config
             .check_scope()
             .map_err(|problem| document.error(ADDRESS, problem))?;
-        Ok((config, document.finish(&KEYS)))
+        let mut warnings = document.finish(&KEYS);
+        warnings.extend(strange);
+        Ok((config, warnings))
     }
 
     /// A link-local group lives on one link. Whether two names are one link's, only the interfaces
@@ -147,8 +159,8 @@ impl fmt::Display for NetsocketConfig {
         }
         write!(
             f,
-            "ttl {}, receive buffer {} bytes",
-            self.ttl, self.receive_buffer
+            "ttl {}, receive buffer {} bytes, {ALLOW_FROM} {}",
+            self.ttl, self.receive_buffer, self.allowed
         )
     }
 }

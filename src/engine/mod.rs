@@ -4,6 +4,7 @@
 //! the time go in; a verdict comes out, which the reactor carries out and reports back. What an
 //! operator should know comes out as [`Event`]s, at a bounded rate.
 
+mod allow;
 mod counters;
 mod flush;
 mod journal;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+pub use allow::{AllowList, Prefix};
 pub use counters::{Counters, Traffic};
 pub use journal::Event;
 pub use reason::Reason;
@@ -112,6 +114,8 @@ pub struct Engine {
     watch: Watch,
     flush: Flush,
     refreshes: Option<Refreshes>,
+    /// Whose datagrams are taken.
+    allowed: AllowList,
     /// What the refreshes' milliseconds count from.
     start: Instant,
     counters: Counters,
@@ -141,6 +145,7 @@ impl Engine {
             watch: Watch::new(Values::default()),
             flush: Flush::default(),
             refreshes: None,
+            allowed: AllowList::EVERYBODY,
             start: now,
             counters: Counters::default(),
             journal: Journal::new(),
@@ -153,6 +158,11 @@ impl Engine {
     pub fn merging_refreshes(mut self, limits: Limits, seed: u64) -> Self {
         self.refreshes = Some(Refreshes::new(limits, seed));
         self
+    }
+
+    /// Takes datagrams from these sources alone from here on. At first they come from everybody.
+    pub fn allow(&mut self, sources: AllowList) {
+        self.allowed = sources;
     }
 
     /// Gives the instance these globals whenever it appears.
@@ -649,6 +659,9 @@ impl Engine {
         buffer: &mut [u8],
         length: usize,
     ) -> FromNetwork {
+        if self.is_stranger(now, source) {
+            return FromNetwork::Ignore;
+        }
         if self.counters.net_received.packets == 0 {
             self.journal.note(Event::FirstDatagram(source));
         }
@@ -677,7 +690,7 @@ impl Engine {
             Some(Ok(admitted)) => admitted,
             Some(Err(refusal)) => return self.refuse(now, source, refusal),
             None => {
-                self.oversized(now, source);
+                self.too_long(now, source);
                 return FromNetwork::Ignore;
             }
         };
@@ -695,7 +708,7 @@ impl Engine {
         match Add::finish(buffer, admitted.length) {
             Some(total) => FromNetwork::Add(total),
             None => {
-                self.oversized(now, source);
+                self.too_long(now, source);
                 FromNetwork::Ignore
             }
         }
@@ -724,8 +737,24 @@ impl Engine {
         FromNetwork::Ignore
     }
 
+    /// Whether nothing of a datagram is looked at, for nobody allowed its source to send. It is not
+    /// counted as received: that is for what comes from the other routers.
+    fn is_stranger(&mut self, now: Instant, source: SocketAddr) -> bool {
+        if self.allowed.admits(source.ip()) {
+            return false;
+        }
+        self.lose(now, Reason::NotAllowed, || format!("from {source}"));
+        true
+    }
+
     /// A datagram came that was longer than its buffer.
     pub fn oversized(&mut self, now: Instant, source: SocketAddr) {
+        if !self.is_stranger(now, source) {
+            self.too_long(now, source);
+        }
+    }
+
+    fn too_long(&mut self, now: Instant, source: SocketAddr) {
         self.lose(now, Reason::OversizedDatagram, || format!("from {source}"));
     }
 

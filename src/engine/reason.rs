@@ -91,6 +91,9 @@ reasons! {
     /// One of this daemon's own datagrams came back.
     OwnDatagram => "own datagram that came back dropped",
         "find the loop in the network between the routers, or the host that has this router's address";
+    /// The datagram's source is not in the list of those who may send.
+    NotAllowed => "datagram from outside \"allow from\" dropped",
+        "add its address to \"allow from\" in the network file if it is one of your routers";
     /// A datagram without a single byte.
     EmptyDatagram => "empty datagram dropped", "";
     /// A datagram that is no row of sessions.

@@ -565,6 +565,51 @@ fn empty_and_oversized_datagrams_are_dropped_and_counted() {
     assert_eq!(engine.counters().net_received.packets, 2);
 }
 
+#[test]
+fn what_comes_from_outside_the_list_is_dropped_unseen_and_told_with_its_source() {
+    let mut engine = engine();
+    engine.allow(AllowList::new(vec!["192.0.2.0/24".parse().unwrap()]));
+    let mut contents = Vec::new();
+    session().emit(Format::Flat, &mut contents);
+    let mut buffer = vec![0; Add::HEADROOM + 2000];
+    buffer[Add::HEADROOM..][..contents.len()].copy_from_slice(&contents);
+    let stranger = "198.51.100.9:6464".parse().unwrap();
+    for length in [contents.len(), 0, 39] {
+        let verdict = engine.on_datagram(Instant::now(), stranger, &mut buffer, length);
+        assert_eq!(verdict, FromNetwork::Ignore);
+        let detail = "from 198.51.100.9:6464".to_owned();
+        assert_eq!(
+            engine.next_event(),
+            Some(Event::Trouble {
+                reason: Reason::NotAllowed,
+                detail
+            })
+        );
+    }
+    engine.oversized(Instant::now(), stranger);
+    assert_eq!(engine.counters().lost(Reason::NotAllowed), 4);
+    let others = [
+        Reason::OversizedDatagram,
+        Reason::EmptyDatagram,
+        Reason::MalformedDatagram,
+    ];
+    assert!(
+        others
+            .iter()
+            .all(|&reason| engine.counters().lost(reason) == 0)
+    );
+    assert_eq!(engine.counters().net_received, Traffic::default());
+
+    let router = "192.0.2.9:6464".parse().unwrap();
+    let verdict = engine.on_datagram(Instant::now(), router, &mut buffer, contents.len());
+    assert_eq!(verdict, FromNetwork::Add(Add::HEADROOM + 40));
+    assert_eq!(engine.next_event(), Some(Event::FirstDatagram(router)));
+
+    engine.allow(AllowList::EVERYBODY);
+    let verdict = engine.on_datagram(Instant::now(), stranger, &mut buffer, contents.len());
+    assert_eq!(verdict, FromNetwork::Add(Add::HEADROOM + 40));
+}
+
 #[cfg(target_endian = "little")]
 mod as_a_real_module_says_it {
     use super::*;

@@ -18,6 +18,7 @@ mod refreshes;
 mod sessions;
 mod stage;
 mod statistics;
+mod strangers;
 
 use std::env;
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         losses::tests(),
         memory::tests(),
         statistics::tests(),
+        strangers::tests(),
         process::tests(),
         harness::tests(),
     ];
