@@ -6,8 +6,8 @@
 //! - [`wire`]: views of what the kernel and the peers say. Bytes in, fields out.
 //! - [`engine`]: decides what becomes of each message. No sockets, no clock.
 //! - [`modsocket`], [`netsocket`], [`statsocket`]: the kernel, the peers, whoever asks for
-//!   counters. They only move bytes. [`outbox`] is where they are on their way out. [`sys`] has
-//!   the system calls that no crate offers.
+//!   counters. They only move bytes. [`outbox`] is where they are on their way out. [`share`] says
+//!   who is answered. [`sys`] has the system calls that no crate offers.
 //! - [`reactor`]: the one loop that joins them.
 //! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
 //!   ask the kernel what there is, [`watcher`] hears when that changes, [`place`] finds in it what the
@@ -34,6 +34,7 @@ pub mod outbox;
 pub mod place;
 pub mod reactor;
 pub mod report;
+pub mod share;
 pub mod statsocket;
 pub mod sys;
 pub mod watcher;

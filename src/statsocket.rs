@@ -1,18 +1,42 @@
-//! The stats server: answers any datagram with the counters, as upstream's does.
+//! The stats server: answers any datagram with the counters, as upstream's does, but nobody without
+//! end: see [`crate::share`].
 
+use std::hash::RandomState;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
 
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::engine::Counters;
 use crate::failure::Failure;
+use crate::share::{self, Refusal, Shares};
 
-/// The server's socket.
+/// The server's socket, and what went out of it.
 pub struct StatSocket {
     /// For the reactor to register.
     pub socket: UdpSocket,
+    shares: Shares,
+}
+
+/// Somebody asked for the counters.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    client: SocketAddr,
+    /// How it begins.
+    contents: [u8; share::LOOKED_AT],
+    length: usize,
+}
+
+impl Request {
+    /// Where it comes from, if that is not forged. IPv4 addresses are written as such.
+    pub fn source(&self) -> SocketAddr {
+        match self.client.ip().to_canonical() {
+            ip @ IpAddr::V4(_) => SocketAddr::new(ip, self.client.port()),
+            IpAddr::V6(_) => self.client,
+        }
+    }
 }
 
 impl StatSocket {
@@ -37,6 +61,7 @@ impl StatSocket {
         })?;
         Ok(Self {
             socket: UdpSocket::from_std(socket.into()),
+            shares: Shares::new(port, RandomState::new(), Instant::now()),
         })
     }
 
@@ -48,24 +73,41 @@ impl StatSocket {
         self.socket.local_addr()
     }
 
-    /// Answers one request.
+    /// Receives one request. It has no contents that mean anything yet, and may be empty.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is none.
-    pub fn answer(&self, counters: &Counters) -> io::Result<()> {
-        // A request has no contents yet; its first byte is enough to take it off the queue.
-        let mut request = [0; 1];
-        let (_, client) = self.socket.recv_from(&mut request)?;
+    pub fn receive(&self) -> io::Result<Request> {
+        let mut contents = [0; share::LOOKED_AT];
+        let (length, client) = self.socket.recv_from(&mut contents)?;
+        Ok(Request {
+            client,
+            contents,
+            length,
+        })
+    }
+
+    /// Whether the request is to be answered; if so, it counts for its client's share.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn admit(&mut self, now: Instant, request: &Request) -> Result<(), Refusal> {
+        let contents = request.contents.get(..request.length).unwrap_or_default();
+        self.shares.take(now, request.client, contents)
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// Those of sendto(2).
+    pub fn reply(&self, request: &Request, counters: &Counters) -> io::Result<()> {
         let mut reply = [0; Counters::REPLY];
         let room = reply.len();
         let mut rest = &mut reply[..];
         counters.write_reply(&mut rest)?;
         let length = room - rest.len();
-        match self.socket.send_to(&reply[..length], client) {
-            // A client that is gone, or a full buffer: the client asks again if it wants to know.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            result => result.map(drop),
-        }
+        self.socket.send_to(&reply[..length], request.client)?;
+        Ok(())
     }
 }
 

@@ -127,6 +127,12 @@ reasons! {
     OtherFormat => "updates held for an earlier module's sessions dropped", "";
     /// A stats request could not be received or answered.
     StatsFailed => "cannot answer a stats request", "";
+    /// Somebody, or all together, asked for the counters too often.
+    StatsShare => "stats request beyond the bounds not answered",
+        "find out who asks so often, or have a firewall pass the stats port only to those whom you trust";
+    /// No client sends such a request: its answer would go to many, to nobody, or be answered.
+    StatsOdd => "stats request that no client sends not answered",
+        "have a firewall pass the stats port only to those whom you trust";
 }
 
 impl Reason {

@@ -6,6 +6,7 @@
 mod kernel;
 mod links;
 mod network;
+mod statistics;
 mod stop;
 
 use std::io;
@@ -19,7 +20,7 @@ use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
 use crate::controller::Controller;
-use crate::engine::{Engine, Reason};
+use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::logging;
@@ -45,9 +46,6 @@ const NETWORK_BUDGET: usize = 4;
 
 /// After how many errors in a turn a source is left alone until it has something new.
 const PATIENCE: usize = 4;
-
-/// How many stats requests are answered before the others get their turn.
-const STATS_BUDGET: usize = 32;
 
 /// What the reactor polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,20 +271,6 @@ impl Reactor {
         while let Some(event) = self.engine.next_event() {
             report::log(&event);
         }
-    }
-
-    fn serve_stats(&mut self, now: Instant) -> Served {
-        let Some(statsocket) = &self.statsocket else {
-            return Served::Dry;
-        };
-        for _ in 0..STATS_BUDGET {
-            match statsocket.answer(self.engine.counters()) {
-                Ok(()) => (),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Served::Dry,
-                Err(error) => self.engine.failed(now, Reason::StatsFailed, &error),
-            }
-        }
-        Served::Remaining
     }
 
     fn serve_signals(&mut self) -> Served {

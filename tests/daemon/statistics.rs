@@ -1,8 +1,10 @@
 //! The stats server.
 
 use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::time::Instant;
 
-use jool_simulated::node::{Network, Node, Side, pair};
+use jool_simulated::node::{LINK, Network, Node, Side, pair};
 use jool_simulated::sample;
 use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
@@ -10,7 +12,34 @@ use libtest_mimic::{Failed, Trial};
 use crate::stage::*;
 
 pub fn tests() -> Vec<Trial> {
-    let mut tests = Vec::from(tests! { a_port_that_is_taken_is_named });
+    let mut tests = Vec::from(tests! {
+        a_port_that_is_taken_is_named
+        two_servers_do_not_answer_each_other
+    });
+    for (name, from, to, others) in [
+        (
+            "ipv6",
+            "[2001:db8::2]:0",
+            "[2001:db8::1]",
+            [("192.0.2.2:0", "192.0.2.1"), ("192.0.2.3:0", "192.0.2.1")],
+        ),
+        (
+            "ipv4",
+            "192.0.2.2:0",
+            "192.0.2.1",
+            [
+                ("192.0.2.3:0", "192.0.2.1"),
+                ("[2001:db8::2]:0", "[2001:db8::1]"),
+            ],
+        ),
+    ] {
+        let test = move || a_flood_gets_its_share_and_others_get_theirs(from, to, others);
+        tests.push(case(
+            "a_flood_gets_its_share_and_others_get_theirs",
+            name,
+            test,
+        ));
+    }
     for (name, from, to) in [
         ("ipv6", "[::1]:0", "[::1]"),
         ("ipv4", "127.0.0.1:0", "127.0.0.1"),
@@ -73,6 +102,72 @@ fn statistics_tell_what_passed(from: &str, to: &str) -> Outcome {
     };
     assert_eq!(values(&at_j), [(2, 2880), (1, 1440), (2, 2880)]);
     assert_eq!(values(&at_k), [(1, 1440), (2, 2880), (1, 1440)]);
+    Ok(())
+}
+
+/// How many datagrams wait in a socket.
+fn waiting(socket: &UdpSocket) -> Result<u32, Failed> {
+    socket.set_nonblocking(true)?;
+    let mut count = 0;
+    while socket.recv(&mut [0; 1500]).is_ok() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Requests are handled in their order: when a later one is answered, so are those before it.
+fn a_flood_gets_its_share_and_others_get_theirs(
+    from: &str,
+    to: &str,
+    others: [(&str, &str); 2],
+) -> Outcome {
+    const REQUESTS: usize = 150;
+    let (mut j, k) = pair(Version::SUPPORTED)?;
+    j.start_and_wait(&program(), &configuration(Network::Ipv6, Side::J))?;
+    k.namespace
+        .ip(&["address", "add", "192.0.2.3/24", "dev", LINK])?;
+    // From here on it answers.
+    ask_for_statistics(&j, "[::1]:0", "[::1]")?;
+    let flood = k.udp(from)?;
+    let start = Instant::now();
+    for _ in 0..REQUESTS {
+        flood.send_to(b"", format!("{to}:{STATISTICS}"))?;
+    }
+    for (from, to) in others {
+        ask_for_statistics(&k, from, to)?;
+    }
+    // As often as a script that waits for something to show in the counters.
+    for _ in 0..100 {
+        ask_for_statistics(&j, "[::1]:0", "[::1]")?;
+    }
+    let said = daemon(&mut j)?.wait_for("stats request beyond the bounds not answered: ")?;
+    let source = from.replace(":0", ":");
+    let expected = format!("more than 10 a second from one address; from {source}");
+    assert!(said.contains(&expected), "{said}");
+    let answers = waiting(&flood)?;
+    let most = 10.0 + 10.0 * start.elapsed().as_secs_f64();
+    assert!((1.0..=most).contains(&answers.into()), "{answers} answers");
+    Ok(())
+}
+
+/// Whoever forges a request from one server to another would have them talk for ever.
+fn two_servers_do_not_answer_each_other() -> Outcome {
+    let (mut j, k) = pair(Version::SUPPORTED)?;
+    j.start_and_wait(&program(), &configuration(Network::Ipv6, Side::J))?;
+    ask_for_statistics(&j, "[::1]:0", "[::1]")?;
+    let server = format!("[2001:db8::1]:{STATISTICS}");
+    let of_the_same_port = k.udp(&format!("[2001:db8::2]:{STATISTICS}"))?;
+    of_the_same_port.send_to(b"\n", &server)?;
+    let of_another_port = k.udp("[2001:db8::2]:45679")?;
+    of_another_port.send_to(b"KERNEL_SENT_PKTS,0\nKERNEL_SENT_BYTES,0\n", &server)?;
+    ask_for_statistics(&k, "[2001:db8::2]:0", "[2001:db8::1]")?;
+    assert_eq!(waiting(&of_the_same_port)?, 0);
+    assert_eq!(waiting(&of_another_port)?, 0);
+    let said = daemon(&mut j)?.wait_for("it is an answer; from [2001:db8::2]:45679")?;
+    assert!(
+        said.contains("its source port is a stats server's; from [2001:db8::2]:45678"),
+        "{said}"
+    );
     Ok(())
 }
 
