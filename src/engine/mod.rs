@@ -30,7 +30,7 @@ use crate::sys::KERNEL;
 use crate::wire::datagram::{self, Terms};
 use crate::wire::globals::{Global, Values};
 use crate::wire::instance::{Refusal, Snapshot};
-use crate::wire::jool::{Command, InstanceName, Message, Translator, Version, root};
+use crate::wire::jool::{Command, InstanceName, Message, Translator, Version};
 use crate::wire::request::{Add, Address, Repeated};
 use crate::wire::session::Format;
 use crate::wire::update::Update;
@@ -397,7 +397,7 @@ impl Engine {
             });
             return FromKernel::Ignore;
         }
-        let batch = match netlink::Message::new_checked(message) {
+        let batch = match netlink::Message::alone(message) {
             Ok(message) => self.on_message(now, message),
             Err(error) => self.malformed(now, error),
         };
@@ -522,12 +522,6 @@ impl Engine {
             self.refused(now, message.netlink().sequence(), code, words);
             return None;
         }
-        let Some(container) = message.attributes().find(root::SESSION_ENTRIES) else {
-            self.lose(now, Reason::ForeignMessage, || {
-                "it has no container of sessions".to_owned()
-            });
-            return None;
-        };
         if !message.version().speaks_with(self.address.version) {
             let (theirs, ours) = (message.version(), self.address.version);
             self.lose(now, Reason::ForeignVersion, || {
@@ -538,6 +532,16 @@ impl Engine {
             });
             return None;
         }
+        let container = match message.sessions() {
+            Ok(Some(container)) => container,
+            Ok(None) => {
+                self.lose(now, Reason::ForeignMessage, || {
+                    "it has no container of sessions".to_owned()
+                });
+                return None;
+            }
+            Err(error) => return self.malformed(now, error),
+        };
         if message.translator() != Translator::Nat64 as u8 || !self.is_ours(message.instance()) {
             // Instances of one namespace share the group: no trouble, and nothing for the log.
             self.counters.lose(Reason::OtherInstance, 1);

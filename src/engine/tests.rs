@@ -1,7 +1,7 @@
 //! What the engine decides, message by message.
 
 use super::*;
-use crate::wire::jool::error;
+use crate::wire::jool::{error, root};
 use crate::wire::netlink::put_attribute;
 use crate::wire::request::Plain;
 use crate::wire::session::{Format, Protocol, Session, State, Timer, sessions};
@@ -227,6 +227,102 @@ fn a_module_of_another_minor_version_is_an_error_that_names_both() {
             "the module is Jool 4.2.0, this joold speaks 4.1".to_owned()
         )]
     );
+}
+
+/// What the engine makes of a message of a kernel's, and the troubles that it tells.
+fn told(message: &mut [u8]) -> (FromKernel, Vec<(Reason, String)>) {
+    let mut engine = engine();
+    let verdict = engine.on_kernel(Instant::now(), 0, message);
+    (verdict, troubles(&mut engine))
+}
+
+#[test]
+fn a_module_of_another_version_may_write_batches_in_another_way() {
+    let mut message = FromModule::new("default", &[]).version(Version::new(5, 0, 0));
+    let (_, troubles) = told(&mut message.bytes);
+    assert_eq!(troubles[0].0, Reason::ForeignVersion);
+}
+
+#[test]
+fn a_datagram_of_the_netlink_socket_is_one_message_to_the_letter() {
+    let batch = FromModule::batch("default").bytes;
+    for (more, problem) in [
+        (&[0; 4][..], "4 bytes behind its end"),
+        (&[0; 1], "1 bytes behind its end"),
+        (&batch, "92 bytes behind its end"),
+    ] {
+        let mut message = [&batch, more].concat();
+        let malformed = (Reason::MalformedMessage, problem.to_owned());
+        assert_eq!(told(&mut message), (FromKernel::Ignore, vec![malformed]));
+    }
+}
+
+#[test]
+fn a_message_may_have_its_padding_behind_it() {
+    let mut message = vec![0; 20];
+    message[..4].copy_from_slice(&17u32.to_ne_bytes());
+    message[4..6].copy_from_slice(&netlink::FIRST_KIND.to_ne_bytes());
+    let (_, troubles) = told(&mut message);
+    assert_eq!(troubles[0].0, Reason::ForeignMessage);
+}
+
+#[test]
+fn a_batch_is_one_container_in_a_row_of_attributes() {
+    let mut contents = Vec::new();
+    session().emit(Format::Flat, &mut contents);
+    let mut container = Vec::new();
+    let kind = root::SESSION_ENTRIES | netlink::FLAG_NESTED;
+    put_attribute(&mut container, kind, &contents);
+    let mut other = Vec::new();
+    put_attribute(&mut other, 77, &[1; 6]);
+    let with = |attributes: &[&[u8]]| {
+        let mut message = FromModule::new("default", &attributes.concat()).bytes;
+        told(&mut message)
+    };
+    // A later module may have more to say.
+    for attributes in [&[&container, &other], &[&other, &container]] {
+        let attributes = attributes.map(Vec::as_slice);
+        let (verdict, troubles) = with(&attributes);
+        assert!(matches!(verdict, FromKernel::Forward(piece) if piece.range.len() == 40));
+        assert_eq!(troubles, []);
+    }
+    let long = "a length field of 65535, more than there is";
+    for (attributes, problem) in [
+        (
+            [&container[..], &container],
+            "more than one container of sessions",
+        ),
+        (
+            [&container, &[0; 4]],
+            "a length field of 0, less than its own header",
+        ),
+        ([&container, &[8, 0]], "2 bytes where the headers take 4"),
+        ([&[0xff; 4], &container], long),
+    ] {
+        let malformed = (Reason::MalformedMessage, problem.to_owned());
+        assert_eq!(with(&attributes), (FromKernel::Ignore, vec![malformed]));
+    }
+}
+
+#[test]
+fn sessions_that_nobody_understands_travel_as_the_kernel_wrote_them() {
+    for contents in [&[0xff; 40][..], &[0; 7], b"from a module of the future"] {
+        let mut attributes = Vec::new();
+        let kind = root::SESSION_ENTRIES | netlink::FLAG_NESTED;
+        put_attribute(&mut attributes, kind, contents);
+        let mut message = FromModule::new("default", &attributes).bytes;
+        let limits = Limits {
+            window: 1000,
+            sessions: 16,
+        };
+        let mut engine = engine().merging_refreshes(limits, 0);
+        let verdict = engine.on_kernel(Instant::now(), 0, &mut message);
+        let FromKernel::Forward(piece) = verdict else {
+            panic!("not forwarded");
+        };
+        assert_eq!(&message[piece.range], contents);
+        assert!(!piece.joinable);
+    }
 }
 
 #[test]

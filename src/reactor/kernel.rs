@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Heard, KERNEL_BUDGET, KERNEL_MESSAGES, PATIENCE, Reactor, Served};
 use crate::controller::{Found, module_version};
 use crate::engine::{FromKernel, Reason};
+use crate::sys::KERNEL;
 use crate::wire::globals::Global;
 use crate::wire::request::Address;
 
@@ -137,7 +138,7 @@ impl Reactor {
             return Heard::NoRoom;
         };
         match self.modsocket.receive(room) {
-            Ok(receipt) if receipt.truncated => {
+            Ok(receipt) if receipt.truncated && receipt.port == KERNEL => {
                 self.engine.truncated(now, receipt.length);
                 Heard::Batch
             }

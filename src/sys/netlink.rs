@@ -12,6 +12,9 @@ use super::size;
 /// The port id of the kernel (netlink(7)).
 pub const KERNEL: u32 = 0;
 
+/// No socket has it as its port id.
+const NOBODY: u32 = u32::MAX;
+
 /// What one `recvmsg` on a netlink socket brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -36,6 +39,8 @@ pub fn into_socket(socket: NlSocket) -> Socket {
 pub fn receive_netlink(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<Receipt> {
     // SAFETY: sockaddr_nl and msghdr are plain C structures, for which all zeros is a valid value.
     let mut sender: libc::sockaddr_nl = unsafe { mem::zeroed() };
+    // The kernel is who says so, not who says nothing.
+    sender.nl_pid = NOBODY;
     // SAFETY: as above.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
     let mut vector = libc::iovec {
@@ -54,4 +59,19 @@ pub fn receive_netlink(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<Rece
         port: sender.nl_pid,
         truncated: header.msg_flags & libc::MSG_TRUNC != 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn a_sender_that_nobody_names_is_not_the_kernel() {
+        let (here, there) = UnixDatagram::pair().unwrap();
+        there.send(b"1234").unwrap();
+        let receipt = receive_netlink(&here, &mut [0; 8]).unwrap();
+        assert_eq!(receipt.length, 4);
+        assert_ne!(receipt.port, KERNEL);
+    }
 }

@@ -299,6 +299,25 @@ impl<'a> Message<'a> {
         netlink::Attributes::new(&self.inner.payload()[header::SIZE..])
     }
 
+    /// The container of a batch's sessions; nothing if this is no batch. Attributes that are not
+    /// known may stand besides.
+    ///
+    /// # Errors
+    /// When an attribute is malformed, or there is another container.
+    pub fn sessions(&self) -> Result<Option<netlink::Attribute<'a>>, Malformed> {
+        let mut container = None;
+        for attribute in self.attributes() {
+            let attribute = attribute?;
+            if attribute.number != root::SESSION_ENTRIES {
+                continue;
+            }
+            if container.replace(attribute).is_some() {
+                return Err(Malformed::Repeated("container of sessions"));
+            }
+        }
+        Ok(container)
+    }
+
     /// What an error response says; nothing if this is none.
     pub fn error(&self) -> Option<(u16, &'a [u8])> {
         if self.flags() & flag::ERROR == 0 {

@@ -36,6 +36,10 @@ pub enum Malformed {
     LengthBelowHeader(usize),
     /// A length field that points beyond the bytes that are there.
     LengthBeyondBuffer(usize),
+    /// So many bytes behind the message that should be all there is.
+    Behind(usize),
+    /// More than one of what a message has once.
+    Repeated(&'static str),
     /// A message without what every one of its kind has.
     Lacks(&'static str),
     /// A Jool header whose magic is not `jool`.
@@ -65,6 +69,8 @@ impl fmt::Display for Malformed {
             Self::LengthBeyondBuffer(length) => {
                 write!(f, "a length field of {length}, more than there is")
             }
+            Self::Behind(bytes) => write!(f, "{bytes} bytes behind its end"),
+            Self::Repeated(what) => write!(f, "more than one {what}"),
             Self::Lacks(what) => write!(f, "no {what}"),
             Self::NotJool => write!(f, "no Jool header"),
             Self::SessionSize(size) => write!(f, "a session of {size} bytes"),

@@ -73,6 +73,19 @@ impl<'a> Message<'a> {
         Ok(Self { bytes })
     }
 
+    /// The one message that `buffer` holds, besides its padding.
+    ///
+    /// # Errors
+    /// As [`Message::new_checked`], and when something follows it.
+    pub fn alone(buffer: &'a [u8]) -> Result<Self, Malformed> {
+        let message = Self::new_checked(buffer)?;
+        let length = message.bytes.len();
+        if buffer.len() > aligned(length) {
+            return Err(Malformed::Behind(buffer.len() - length));
+        }
+        Ok(message)
+    }
+
     /// `nlmsg_type`: a family's id, or one of netlink's own numbers such as [`ERROR`].
     pub fn kind(&self) -> u16 {
         u16::from_ne_bytes(array(self.bytes, Self::KIND))

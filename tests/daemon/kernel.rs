@@ -21,6 +21,7 @@ pub fn tests() -> Vec<Trial> {
         another_minor_version_is_an_error_that_names_both
         a_module_of_another_minor_version_refuses_and_is_quoted
         a_netlink_message_from_anybody_but_the_kernel_is_ignored
+        a_netlink_message_too_long_to_read_is_nobodys_but_its_senders
         without_the_module_it_waits_and_says_what_to_load
         a_reloaded_module_is_served_by_the_same_sockets
         a_router_that_only_receives_notices_a_reload
@@ -192,6 +193,24 @@ fn a_netlink_message_from_anybody_but_the_kernel_is_ignored() -> Outcome {
     translate(&j, (36..72).map(sample::udp));
     wait_for_sessions(&k, 36)?;
     assert!(!timeless(&k).contains(&sample::udp(0)));
+    Ok(())
+}
+
+/// A part of it is missing, but not its sender: it earns no acknowledgement, nor advice about Jool.
+fn a_netlink_message_too_long_to_read_is_nobodys_but_its_senders() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let group = j.kernel.module().group().unwrap();
+    let acks = || j.kernel.statistics(INSTANCE).acks;
+    wait::a_moment();
+    let before = acks();
+    Forger::open(&j.namespace)?.multicast(group, &[0; 100_000]);
+    daemon(&mut j)?.wait_for("netlink message from another process ignored")?;
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)?;
+    let acks = j.kernel.statistics(INSTANCE).acks;
+    assert_eq!(acks, before + 1);
+    let said = daemon(&mut j)?.said();
+    assert!(!said.contains("longer than the buffer"), "{said}");
     Ok(())
 }
 
