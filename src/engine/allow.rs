@@ -3,83 +3,63 @@
 //! Each datagram's source is compared with one prefix after the other, for there are few of them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Addresses that begin alike.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Prefix {
-    /// Of IPv4.
-    V4 {
-        /// The first of them.
-        network: u32,
-        /// One bits where they are alike, and zeros behind.
-        mask: u32,
-    },
-    /// Of IPv6.
-    V6 {
-        /// The first of them.
-        network: u128,
-        /// One bits where they are alike, and zeros behind.
-        mask: u128,
-    },
+pub struct Prefix {
+    /// The first of them, as [`bits`] has it.
+    network: u128,
+    /// One bits where they are alike, and zeros behind.
+    mask: u128,
+    is_ipv4: bool,
+}
+
+/// An address as a number, IPv4's as IPv6 writes them (`::ffff:192.0.2.1`).
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }
 
 impl Prefix {
-    /// All addresses that have their first `length` bits in common with `address`. What is IPv4
-    /// written as IPv6 (`::ffff:192.0.2.1`) is IPv4.
+    /// All addresses that have their first `length` bits in common with `address`.
     fn around(address: IpAddr, length: u8) -> Self {
-        let zeros = |bits: u32| bits.saturating_sub(length.into());
-        match address {
-            IpAddr::V4(address) => {
-                let mask = u32::MAX.checked_shl(zeros(32)).unwrap_or(0);
-                let network = address.to_bits() & mask;
-                Self::V4 { network, mask }
-            }
-            IpAddr::V6(address) => match (address.to_ipv4_mapped(), length.checked_sub(96)) {
-                (Some(address), Some(length)) => Self::around(address.into(), length),
-                _ => {
-                    let mask = u128::MAX.checked_shl(zeros(128)).unwrap_or(0);
-                    let network = address.to_bits() & mask;
-                    Self::V6 { network, mask }
-                }
-            },
+        let ones = match address {
+            IpAddr::V4(_) => 96 + u32::from(length),
+            IpAddr::V6(_) => length.into(),
+        };
+        let mask = u128::MAX.checked_shl(128 - ones.min(128)).unwrap_or(0);
+        let network = bits(address) & mask;
+        let is_mapped = Ipv6Addr::from_bits(network).to_ipv4_mapped().is_some();
+        Self {
+            network,
+            mask,
+            is_ipv4: is_mapped && ones >= 96,
         }
     }
 
     fn contains(&self, address: IpAddr) -> bool {
-        match (*self, address) {
-            (Self::V4 { network, mask }, IpAddr::V4(address)) => {
-                address.to_bits() & mask == network
-            }
-            (Self::V6 { network, mask }, IpAddr::V6(address)) => {
-                address.to_bits() & mask == network
-            }
-            _ => false,
-        }
+        bits(address) & self.mask == self.network && address.is_ipv4() == self.is_ipv4
     }
 
     /// The first address.
     pub fn network(&self) -> IpAddr {
-        match *self {
-            Self::V4 { network, .. } => Ipv4Addr::from_bits(network).into(),
-            Self::V6 { network, .. } => Ipv6Addr::from_bits(network).into(),
+        let address = IpAddr::V6(Ipv6Addr::from_bits(self.network));
+        if self.is_ipv4 {
+            address.to_canonical()
+        } else {
+            address
         }
     }
 
     /// How many bits the addresses have in common; nothing if there is one address only.
     fn length(&self) -> Option<u32> {
-        let zeros = match self {
-            Self::V4 { mask, .. } => mask.count_zeros(),
-            Self::V6 { mask, .. } => mask.count_zeros(),
-        };
-        (zeros > 0).then(|| whole(self.network()) - zeros)
+        let length = self.mask.count_ones();
+        (length < 128).then_some(if self.is_ipv4 { length - 96 } else { length })
     }
-}
-
-/// How many bits an address has.
-fn whole(address: IpAddr) -> u32 {
-    if address.is_ipv4() { 32 } else { 128 }
 }
 
 impl FromStr for Prefix {
@@ -97,7 +77,7 @@ impl FromStr for Prefix {
         let address: IpAddr = address
             .parse()
             .map_err(|_| "is neither an address nor a prefix".to_owned())?;
-        let whole = whole(address) as u8;
+        let whole = if address.is_ipv4() { 32 } else { 128 };
         let length = match length {
             Some(digits) => number(digits).filter(|length| *length <= whole),
             None => Some(whole),
@@ -106,7 +86,7 @@ impl FromStr for Prefix {
             length.ok_or_else(|| format!("has no number from 0 to {whole} behind its \"/\""))?;
         let prefix = Self::around(address, length);
         let network = prefix.network();
-        if network != address && network != address.to_canonical() {
+        if bits(network) != bits(address) {
             return Err(format!(
                 "has bits set behind its first {length}; write \"{prefix}\" or \"{address}\""
             ));
@@ -196,6 +176,7 @@ impl fmt::Display for AllowList {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::Ipv4Addr;
 
     fn list(texts: &[&str]) -> AllowList {
         AllowList::new(texts.iter().map(|text| text.parse().unwrap()).collect())
