@@ -188,6 +188,7 @@ impl Reactor {
             self.wait(&mut events)?;
             let now = Instant::now();
             self.engine.elapse(now);
+            logging::elapse(now);
             self.collect_due(now);
             self.follow_interfaces(now);
             if self.engine.doubts_module() || self.search.is_some_and(|due| due <= now) {
@@ -203,9 +204,10 @@ impl Reactor {
         }
         self.finish(&mut events);
         log::info!(
-            "stopping on {}: {}",
+            "stopping on {}: {}{}",
             self.stopped_by.unwrap_or_default(),
-            self.engine.counters()
+            self.engine.counters(),
+            logging::lost()
         );
         Ok(())
     }
@@ -242,8 +244,15 @@ impl Reactor {
         // What is due cannot go before there is room for it.
         let due = self.engine.due().filter(|_| !self.blocked);
         let flush = self.engine.flush_due().filter(|_| !self.blocked);
-        let (look, links) = (self.engine.look_due(), self.links.due);
-        let deadlines = [self.engine.deadline(), due, flush, look, links, self.search];
+        let deadlines = [
+            self.engine.deadline(),
+            self.engine.look_due(),
+            self.links.due,
+            self.search,
+            logging::deadline(),
+            due,
+            flush,
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -277,7 +286,8 @@ impl Reactor {
         for signal in self.signals.pending() {
             match signal {
                 SIGUSR1 => {
-                    log::info!(target: logging::ANSWER, "counters: {}", self.engine.counters());
+                    let (counters, lost) = (self.engine.counters(), logging::lost());
+                    log::info!(target: logging::ANSWER, "counters: {counters}{lost}");
                 }
                 SIGINT => self.stopped_by = Some("SIGINT"),
                 _ => self.stopped_by = Some("SIGTERM"),

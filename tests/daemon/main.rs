@@ -19,6 +19,7 @@ mod sessions;
 mod stage;
 mod statistics;
 mod strangers;
+mod syslog;
 
 use std::env;
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         statistics::tests(),
         strangers::tests(),
         process::tests(),
+        syslog::tests(),
         harness::tests(),
     ];
     libtest_mimic::run(

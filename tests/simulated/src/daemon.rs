@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::namespace::Namespace;
+use crate::system_log::{self, SystemLog};
 use crate::{shim, wait};
 
 /// A program and how to call it.
@@ -23,6 +24,7 @@ pub struct Program {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     preloaded: Vec<PathBuf>,
+    devices: Option<PathBuf>,
 }
 
 impl Program {
@@ -33,6 +35,7 @@ impl Program {
             arguments: Vec::new(),
             environment: Vec::new(),
             preloaded: Vec::new(),
+            devices: None,
         }
     }
 
@@ -54,6 +57,13 @@ impl Program {
     #[must_use]
     pub fn preload(mut self, library: impl Into<PathBuf>) -> Self {
         self.preloaded.push(library.into());
+        self
+    }
+
+    /// Logs to `log`, and has its `/dev`.
+    #[must_use]
+    pub fn system_log(mut self, log: &SystemLog) -> Self {
+        self.devices = Some(log.devices().to_owned());
         self
     }
 
@@ -119,7 +129,8 @@ impl Daemon {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let said = Arc::new(Mutex::new(String::new()));
-        let (keeper, child) = keep(namespace, command, Arc::clone(&said))?;
+        let devices = program.devices.clone();
+        let (keeper, child) = keep(namespace, devices, command, Arc::clone(&said))?;
         Ok(Self {
             child,
             said,
@@ -289,6 +300,7 @@ struct Keeper {
 
 fn keep(
     namespace: &Namespace,
+    devices: Option<PathBuf>,
     mut command: Command,
     said: Arc<Mutex<String>>,
 ) -> io::Result<(Keeper, Child)> {
@@ -296,7 +308,12 @@ fn keep(
     let (leash, end) = channel();
     let (report, started) = channel();
     let thread = thread::spawn(move || {
-        let mut child = match namespace.enter().and_then(|()| command.spawn()) {
+        let mut start = || {
+            namespace.enter()?;
+            devices.as_deref().map_or(Ok(()), system_log::enter)?;
+            command.spawn()
+        };
+        let mut child = match start() {
             Ok(child) => child,
             Err(error) => return drop(report.send(Err(error))),
         };

@@ -8,6 +8,7 @@
 //! - [`server`] runs the model on a socket of `NETLINK_USERSOCK`, where the real kernel's netlink
 //!   code carries the messages: buffers fill, and groups multicast, as they do in earnest.
 //! - [`shim`] is the preloaded library that leads an unchanged daemon there.
+//! - [`system_log`] is a syslog of a daemon's own.
 //! - [`allocations`] counts what a daemon takes from the heap.
 //! - [`sandbox`], [`namespace`], [`daemon`] and [`node`] build routers: a namespace, a kernel and
 //!   a daemon each, as root or in a user namespace. [`tap`] looks at the wire between them.
@@ -42,6 +43,7 @@ pub mod sandbox;
 pub mod server;
 pub mod shim;
 pub mod statistics;
+pub mod system_log;
 pub mod table;
 pub mod tap;
 pub mod wait;

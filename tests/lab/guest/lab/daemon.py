@@ -31,16 +31,29 @@ class SystemLog:
 
     def __init__(self):
         self._lines = collections.defaultdict(list)
+        self.start()
+
+    def start(self):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with contextlib.suppress(FileNotFoundError):
             os.unlink("/dev/log")
         self._socket.bind("/dev/log")
+        os.chmod("/dev/log", 0o666)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._socket,), daemon=True)
+        self._reader.start()
 
-    def _read(self):
+    def stop(self):
+        """What a restart begins with: nobody listens."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join()
+        self._socket.close()
+
+    def _read(self, socket_):
         while True:
-            line, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(12))
+            line, ancillary, _, _ = socket_.recvmsg(4096, socket.CMSG_SPACE(12))
+            if not line:
+                return
             for level, kind, data in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
                     process, _, _ = struct.unpack("=iII", data[:12])

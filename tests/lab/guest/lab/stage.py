@@ -38,6 +38,10 @@ class Stage:
             Stage._syslog = SystemLog()
 
     @property
+    def syslog(self):
+        return Stage._syslog
+
+    @property
     def column(self):
         return self.title + (f" {self.family}" if self.family else "")
 
