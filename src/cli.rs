@@ -69,6 +69,7 @@ Signals:
 Exit status (only trouble at the start ends it; later trouble is logged):
   0   stopped by SIGTERM or SIGINT; --check found nothing wrong
   64  the command line is wrong
+  69  another joold serves this instance on this group and port
   71  the operating system refused something
   77  a permission is missing
   78  a configuration file is wrong

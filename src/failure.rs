@@ -8,6 +8,8 @@ use std::{fmt, io};
 pub enum Exit {
     /// 64: the command line is wrong.
     Usage = 64,
+    /// 69: another process does this already.
+    Unavailable = 69,
     /// 71: the operating system refused something.
     System = 71,
     /// 77: the daemon may not do what it has to.
@@ -38,6 +40,14 @@ impl Failure {
     pub fn configuration(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Configuration,
+            message: message.into(),
+        }
+    }
+
+    /// Another process does this already.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Unavailable,
             message: message.into(),
         }
     }

@@ -12,6 +12,7 @@
 //! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
 //!   ask the kernel what there is, [`watcher`] hears when that changes, [`place`] finds in it what the
 //!   files name, [`logging`] and [`report`] tell the operator.
+//! - [`claim`] keeps a second daemon from the same work; [`processes`] names who does it.
 //!
 //! A session's way out: [`modsocket`] receives a batch into the [`outbox`], [`engine`] finds the
 //! sessions in it and takes out mere refreshes that can wait, the engine's acknowledgements go to
@@ -19,6 +20,7 @@
 //! [`netsocket`] receives datagrams behind some headroom, the engine completes the headers there,
 //! and [`modsocket`] sends all of them at once.
 
+pub mod claim;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -32,6 +34,7 @@ pub mod modsocket;
 pub mod netsocket;
 pub mod outbox;
 pub mod place;
+pub mod processes;
 pub mod reactor;
 pub mod report;
 pub mod share;

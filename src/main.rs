@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::time::Instant;
 
+use joold::claim::{self, Claim};
 use joold::cli::{self, Invocation};
 use joold::config::{Config, Sources};
 use joold::controller::Controller;
@@ -79,6 +80,8 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
 }
 
 fn serve(config: &Config) -> Result<(), Failure> {
+    let _claim = Claim::stake(config)?;
+    claim::warn_of_neighbours(config);
     let netlink = |error| Failure::system("cannot open a netlink socket to the kernel", &error);
     let controller = Controller::open().map_err(netlink)?;
     let instance = Instance::open().map_err(netlink)?;

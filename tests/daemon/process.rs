@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use jool_simulated::daemon::{Daemon, Program};
+use jool_simulated::daemon::{Configuration, Daemon, Program};
 use jool_simulated::node::{Network, Node, Side, pair};
 use jool_simulated::{sample, wait};
 use joold::wire::jool::Version;
@@ -18,6 +18,8 @@ pub fn tests() -> Vec<Trial> {
         an_idle_daemon_sleeps
         counters_are_told_on_request_at_any_log_level
         closed_standard_streams_become_the_null_device
+        a_second_daemon_is_refused_until_the_first_has_ended
+        a_daemon_of_another_instance_on_the_same_port_is_warned_of
     })
 }
 
@@ -101,6 +103,47 @@ fn closed_standard_streams_become_the_null_device() -> Outcome {
     for stream in 0..3 {
         let target = fs::read_link(format!("/proc/{id}/fd/{stream}"))?;
         assert_eq!(target.to_str(), Some("/dev/null"), "{stream}");
+    }
+    Ok(())
+}
+
+/// What a second daemon is told; the stats port is the first one's.
+fn second(network: Network, instance: &str) -> Configuration {
+    Configuration {
+        netsocket: network.netsocket(Side::J, ""),
+        modsocket: Some(format!(r#"{{ "instance": "{instance}" }}"#)),
+        statistics: None,
+    }
+}
+
+fn a_second_daemon_is_refused_until_the_first_has_ended() -> Outcome {
+    let network = Network::Ipv6;
+    let (mut j, _k) = running(network, Version::SUPPORTED)?;
+    let id = daemon(&mut j)?.id();
+    for instance in ["default", "Default"] {
+        let second = second(network, instance);
+        let mut second = Daemon::start(&program(), &j.namespace, &second)?;
+        assert_eq!(second.wait()?.code(), Some(69), "{}", second.said());
+        let holder = format!("process {id} (joold) serves the instance {instance} on [ff08::");
+        second.wait_for(&holder)?;
+    }
+    assert!(daemon(&mut j)?.is_running()?);
+    daemon(&mut j)?.kill();
+    j.start_and_wait(&program(), &second(network, "default"))?;
+    assert!(daemon(&mut j)?.is_running()?);
+    Ok(())
+}
+
+fn a_daemon_of_another_instance_on_the_same_port_is_warned_of() -> Outcome {
+    for network in [Network::Ipv6, Network::Ipv4] {
+        let (mut j, mut k) = running(network, Version::SUPPORTED)?;
+        let id = daemon(&mut j)?.id();
+        let mut other = Daemon::start(&program(), &j.namespace, &second(network, "other"))?;
+        other.wait_for("all sockets are open")?;
+        other.wait_for(&format!("process {id} (joold) has a socket on "))?;
+        assert!(other.is_running()?);
+        let said = daemon(&mut k)?.said();
+        assert!(!said.contains("has a socket on"), "{said}");
     }
     Ok(())
 }
