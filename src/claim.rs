@@ -62,7 +62,7 @@ impl Claim {
 }
 
 fn refused(name: &str, config: &Config, error: &io::Error) -> Failure {
-    let (instance, group) = (config.modsocket.instance, config.netsocket.address());
+    let (instance, group) = (config.modsocket.instance, group(config));
     if error.kind() != io::ErrorKind::AddrInUse {
         let what = format_args!("cannot claim the instance {instance} and {group}");
         return Failure::system(what, error);
@@ -77,13 +77,27 @@ fn refused(name: &str, config: &Config, error: &io::Error) -> Failure {
 /// The name that stands for what one daemon does. Upstream compares instances without case.
 fn name(config: &Config) -> String {
     let instance = config.modsocket.instance.as_str().to_ascii_lowercase();
-    format!("joold/{instance}/{}", config.netsocket.address())
+    format!("joold/{instance}/{}", group(config))
+}
+
+/// The group and its port, and the link where it means nothing without that.
+fn group(config: &Config) -> String {
+    let netsocket = &config.netsocket;
+    let group = SocketAddr::new(netsocket.group, netsocket.port);
+    match netsocket
+        .incoming
+        .as_ref()
+        .filter(|_| netsocket.needs_scope())
+    {
+        Some(link) => format!("{group} on {link}"),
+        None => group.to_string(),
+    }
 }
 
 /// Warns of each process of this namespace that has the same group and port, such as upstream's
 /// daemon, or that of another instance. To be called before the daemon's own socket is open.
 pub fn warn_of_neighbours(config: &Config) {
-    let group = config.netsocket.address();
+    let group = SocketAddr::new(config.netsocket.group, config.netsocket.port);
     for inode in inodes_of_group(group) {
         let neighbour = processes::describe(Some(inode));
         log::warn!(
@@ -141,6 +155,7 @@ fn table(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::{Document, ModsocketConfig, NetsocketConfig};
+    use crate::engine::AllowList;
     use crate::failure::Exit;
     use std::net::UdpSocket;
     use std::process;
@@ -158,6 +173,7 @@ mod tests {
                 outgoing: None,
                 ttl: 1,
                 receive_buffer: 131_072,
+                allowed: AllowList::EVERYBODY,
             },
             modsocket,
             stats: None,

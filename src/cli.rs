@@ -61,6 +61,8 @@ Keys of MODSOCKET:
   \"ss-max-sessions-per-packet\"
                        How many sessions share a packet
                        (default of these three: the instance's own)
+  \"user\"               User, by name or number, to become when all sockets are
+                       open (default: stay as started)
 
 Signals:
   SIGTERM, SIGINT      Stop

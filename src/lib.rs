@@ -12,7 +12,8 @@
 //! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
 //!   ask the kernel what there is, [`watcher`] hears when that changes, [`place`] finds in it what the
 //!   files name, [`logging`] and [`report`] tell the operator.
-//! - [`claim`] keeps a second daemon from the same work; [`processes`] names who does it.
+//! - [`claim`] keeps a second daemon from the same work, [`processes`] names who does it;
+//!   [`privileges`] gives up what is not needed.
 //!
 //! A session's way out: [`modsocket`] receives a batch into the [`outbox`], [`engine`] finds the
 //! sessions in it and takes out mere refreshes that can wait, the engine's acknowledgements go to
@@ -34,6 +35,7 @@ pub mod modsocket;
 pub mod netsocket;
 pub mod outbox;
 pub mod place;
+pub mod privileges;
 pub mod processes;
 pub mod reactor;
 pub mod report;

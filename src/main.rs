@@ -17,6 +17,7 @@ use joold::logging;
 use joold::modsocket::ModSocket;
 use joold::netsocket;
 use joold::place::News;
+use joold::privileges;
 use joold::reactor::Reactor;
 use joold::report;
 use joold::statsocket::StatSocket;
@@ -101,6 +102,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
     }
     let mut reactor = Reactor::new(engine, controller, instance, modsocket, watcher, statsocket)?;
     reactor.open_network(&config.netsocket)?;
+    privileges::restrict(config)?;
     reactor.run()
 }
 

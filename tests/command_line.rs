@@ -122,7 +122,8 @@ fn check_prints_the_effective_configuration_as_json() {
                 "ss-capacity": null,
                 "ss-max-sessions-per-packet": null,
                 "refresh window": 1000,
-                "refresh sessions": 4096
+                "refresh sessions": 4096,
+                "user": null
             },
             "stats port": 45678
         })

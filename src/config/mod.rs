@@ -6,6 +6,7 @@ mod link;
 mod modsocket;
 mod netsocket;
 mod port;
+mod user;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub use link::Link;
 pub use modsocket::ModsocketConfig;
 pub use netsocket::{NetsocketConfig, Surroundings};
 pub use port::port_of;
+pub use user::User;
 
 use crate::failure::Failure;
 

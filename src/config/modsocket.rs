@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::Document;
+use super::{Document, User};
 use crate::engine::Limits;
 use crate::failure::Failure;
 use crate::wire::globals::{Global, Values};
@@ -18,7 +18,8 @@ const SS_ENABLED: &str = "ss-enabled";
 const SS_FLUSH_DEADLINE: &str = "ss-flush-deadline";
 const SS_CAPACITY: &str = "ss-capacity";
 const SS_MAX_SESSIONS_PER_PACKET: &str = "ss-max-sessions-per-packet";
-const KEYS: [&str; 8] = [
+const USER: &str = "user";
+const KEYS: [&str; 9] = [
     INSTANCE,
     NETLINK_BUFFER,
     REFRESH_WINDOW,
@@ -27,6 +28,7 @@ const KEYS: [&str; 8] = [
     SS_FLUSH_DEADLINE,
     SS_CAPACITY,
     SS_MAX_SESSIONS_PER_PACKET,
+    USER,
 ];
 
 /// As long as all goes well, up to `pace::MOST` batches wait at a time, which the kernel counts with
@@ -72,6 +74,8 @@ pub struct ModsocketConfig {
     /// `"ss-max-sessions-per-packet"`: set together with that. Default: as the instance has it.
     #[serde(rename = "ss-max-sessions-per-packet")]
     pub ss_max_sessions_per_packet: Option<u32>,
+    /// `"user"`: whom the daemon becomes once its sockets are open. Default: nobody else.
+    pub user: Option<User>,
 }
 
 impl ModsocketConfig {
@@ -87,6 +91,7 @@ impl ModsocketConfig {
                 .map_err(|problem| entry.error(format_args!("{problem}; expected {EXPECTED}")))?,
             None => InstanceName::DEFAULT,
         };
+        let user = document.take(USER).as_ref().map(User::of).transpose()?;
         let ss_enabled = match document.take(SS_ENABLED) {
             Some(entry) => entry.truth()?,
             None => true,
@@ -134,6 +139,7 @@ impl ModsocketConfig {
                 1..=MOST_SESSIONS_PER_PACKET,
                 "a whole number of sessions from 1 to 41",
             )?,
+            user,
         };
         let mut warnings = document.finish(&KEYS);
         if !ss_enabled && config.named_globals().next().is_some() {
@@ -198,6 +204,9 @@ impl fmt::Display for ModsocketConfig {
         write!(f, ", ss-enabled {}", self.ss_enabled)?;
         for (global, value) in self.named_globals() {
             write!(f, ", {} {value}", global.name())?;
+        }
+        if let Some(user) = &self.user {
+            write!(f, ", user {user}")?;
         }
         Ok(())
     }
@@ -279,6 +288,14 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err(), expected);
         }
+    }
+
+    #[test]
+    fn the_daemon_stays_who_it_is_unless_the_file_names_a_user() {
+        assert_eq!(parse("{}").unwrap().user, None);
+        let config = parse(r#"{"user": "root"}"#).unwrap();
+        assert!(config.to_string().ends_with(", user root (0)"), "{config}");
+        assert_eq!(config.user.unwrap().id, 0);
     }
 
     #[test]

@@ -1,16 +1,24 @@
 //! The system calls that neither std nor a crate here offers. All of the program's unsafe code.
 #![allow(unsafe_code)]
 
+mod accounts;
 mod datagrams;
 mod netlink;
 mod options;
+mod privileges;
 mod start;
 
+pub use accounts::{Account, account_named, account_numbered};
 pub use datagrams::{Arrival, Inbox, Sending, Sendings};
 pub use netlink::{KERNEL, Receipt, into_socket, receive_netlink};
 pub use options::{
     count_overruns, dropped, join_netlink_group, leave_netlink_group, mtu,
     set_multicast_interface_v4, set_receive_buffer,
+};
+pub use privileges::{
+    Capabilities, ambient_set, bounding_set, capabilities, change_user, count_groups,
+    has_renounced_new_privileges, is_user, limit_bounding_set, renounce_new_privileges,
+    set_capabilities,
 };
 pub use start::{arguments, prepare};
 

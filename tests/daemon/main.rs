@@ -13,6 +13,7 @@ mod links;
 mod losses;
 mod memory;
 mod network;
+mod privileges;
 mod process;
 mod refreshes;
 mod sessions;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         strangers::tests(),
         process::tests(),
         syslog::tests(),
+        privileges::tests(),
         harness::tests(),
     ];
     libtest_mimic::run(
