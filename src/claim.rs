@@ -123,7 +123,7 @@ fn inodes_of_group(group: SocketAddr) -> Vec<u64> {
         SocketAddr::V6(_) => "udp6",
     });
     let inode = |line: &str| {
-        let mut fields = line.split_whitespace();
+        let mut fields = line.split_ascii_whitespace();
         let (address, port) = fields.nth(1)?.split_once(':')?;
         let same = address == in_hex(group.ip()) && port == format!("{:04X}", group.port());
         fields.nth(7).filter(|_| same)?.parse().ok()

@@ -1,6 +1,5 @@
 //! Other processes, as an operator knows them.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -16,21 +15,29 @@ pub fn describe(socket: Option<u64>) -> String {
 fn holder(socket: u64) -> Option<(u32, String)> {
     let target = format!("socket:[{socket}]");
     // Whatever cannot be read has ended meanwhile, or is none of this user's business.
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let mut processes = processes.filter_map(|entry| {
-        let id: u32 = entry.file_name().to_str()?.parse().ok()?;
-        Some((id, entry.path()))
-    });
-    let (id, path) = processes.find(|(_, path)| has_open(path, target.as_ref()))?;
-    let name = fs::read(path.join("comm")).unwrap_or_default();
-    let name = String::from_utf8_lossy(&name);
-    // A process may call itself anything.
-    Some((id, name.trim_end().escape_debug().to_string()))
+    for process in fs::read_dir("/proc").ok()?.flatten() {
+        let id = process.file_name().to_str().and_then(|id| id.parse().ok());
+        match id {
+            Some(id) if has_open(&process.path(), &target) => {
+                return Some((id, name(&process.path())));
+            }
+            _ => (),
+        }
+    }
+    None
 }
 
-fn has_open(process: &Path, target: &OsStr) -> bool {
-    let open = fs::read_dir(process.join("fd")).into_iter().flatten();
+fn has_open(process: &Path, target: &str) -> bool {
+    let Ok(open) = fs::read_dir(process.join("fd")) else {
+        return false;
+    };
     open.flatten()
-        .filter_map(|entry| fs::read_link(entry.path()).ok())
-        .any(|what| what == target)
+        .any(|entry| fs::read_link(entry.path()).is_ok_and(|what| what == Path::new(target)))
+}
+
+/// A process may call itself anything.
+fn name(process: &Path) -> String {
+    let name = fs::read(process.join("comm")).unwrap_or_default();
+    let name = String::from_utf8_lossy(name.trim_ascii_end());
+    name.replace(char::is_control, "?")
 }
