@@ -66,6 +66,7 @@ Keys of MODSOCKET:
 
 Signals:
   SIGTERM, SIGINT      Stop
+  SIGHUP               Read both files again; if they are wrong, change nothing
   SIGUSR1              Log all counters
 
 Exit status (only trouble at the start ends it; later trouble is logged):

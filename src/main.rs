@@ -16,9 +16,8 @@ use joold::instance::Instance;
 use joold::logging;
 use joold::modsocket::ModSocket;
 use joold::netsocket;
-use joold::place::News;
 use joold::privileges;
-use joold::reactor::Reactor;
+use joold::reactor::{Reactor, Running, Sockets};
 use joold::report;
 use joold::statsocket::StatSocket;
 use joold::sys;
@@ -55,7 +54,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Invocation::Version => print(concat!("joold ", env!("CARGO_PKG_VERSION"), "\n")),
         Invocation::Check(sources) => {
             let (config, mut warnings) = Config::load(&sources)?;
-            warnings.extend(look_at_interfaces(&config, &sources)?);
+            warnings.extend(netsocket::check(&config.netsocket, &sources.netsocket)?);
             for warning in warnings {
                 // A closed standard error is no reason to call the files wrong.
                 let _ = writeln!(io::stderr(), "joold: warning: {warning}");
@@ -69,29 +68,31 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         } => {
             let (config, warnings) = Config::load(&sources)?;
             // What is missing is told later, and waited for.
-            look_at_interfaces(&config, &sources)?;
+            netsocket::check(&config.netsocket, &sources.netsocket)?;
             logging::start(stderr, threshold);
             log::info!("joold {} starts: {config}", env!("CARGO_PKG_VERSION"));
             for warning in warnings {
                 log::warn!("{warning}");
             }
-            serve(&config)
+            serve(sources, config)
         }
     }
 }
 
-fn serve(config: &Config) -> Result<(), Failure> {
-    let _claim = Claim::stake(config)?;
-    claim::warn_of_neighbours(config);
+fn serve(sources: Sources, config: Config) -> Result<(), Failure> {
+    let claim = Claim::stake(&config)?;
+    claim::warn_of_neighbours(&config);
     let netlink = |error| Failure::system("cannot open a netlink socket to the kernel", &error);
-    let controller = Controller::open().map_err(netlink)?;
-    let instance = Instance::open().map_err(netlink)?;
-    let modsocket = ModSocket::open(config.modsocket.netlink_buffer).map_err(netlink)?;
-    let have = modsocket.receive_buffer();
+    let sockets = Sockets {
+        controller: Controller::open().map_err(netlink)?,
+        instance: Instance::open().map_err(netlink)?,
+        modsocket: ModSocket::open(config.modsocket.netlink_buffer).map_err(netlink)?,
+        // Before the first look at the interfaces, so that no change is missed.
+        watcher: Watcher::open().map_err(netlink)?,
+        statsocket: config.stats.map(StatSocket::open).transpose()?,
+    };
+    let have = sockets.modsocket.receive_buffer();
     report::buffer("netlink buffer", config.modsocket.netlink_buffer, have);
-    // Before the first look at the interfaces, so that no change is missed.
-    let watcher = Watcher::open().map_err(netlink)?;
-    let statsocket = config.stats.map(StatSocket::open).transpose()?;
     let mut engine = Engine::new(config.modsocket.instance, Instant::now())
         .configuring(config.modsocket.globals());
     engine.allow(config.netsocket.allowed.clone());
@@ -100,32 +101,15 @@ fn serve(config: &Config) -> Result<(), Failure> {
         let seed = RandomState::new().build_hasher().finish();
         engine = engine.merging_refreshes(limits, seed);
     }
-    let mut reactor = Reactor::new(engine, controller, instance, modsocket, watcher, statsocket)?;
+    let running = Running {
+        sources,
+        config: config.clone(),
+        claim,
+    };
+    let mut reactor = Reactor::new(running, engine, sockets)?;
     reactor.open_network(&config.netsocket)?;
-    privileges::restrict(config)?;
+    privileges::restrict(&config)?;
     reactor.run()
-}
-
-/// What of the interfaces is not there, or does not work, at the moment.
-///
-/// # Errors
-/// When the file contradicts itself with those that are there.
-fn look_at_interfaces(config: &Config, sources: &Sources) -> Result<Vec<String>, Failure> {
-    let (place, interfaces) = netsocket::locate(&config.netsocket, None)
-        .map_err(|error| Failure::system("cannot list the network interfaces", &error))?;
-    if let Some(problem) = place.contradiction() {
-        return Err(Failure::configuration(format!(
-            "{}: \"multicast address\": {} is a link-local group; \"in interface\" and \"out \
-             interface\" {problem}",
-            sources.netsocket.display(),
-            config.netsocket.group,
-        )));
-    }
-    let news = place.news(None, &interfaces).into_iter();
-    let lines = news.map(|news| match news {
-        News::Bad(line) | News::Good(line) => line,
-    });
-    Ok(lines.collect())
 }
 
 fn print(text: &str) -> Result<(), Failure> {

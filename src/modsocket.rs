@@ -58,6 +58,15 @@ impl ModSocket {
         self.receive_buffer
     }
 
+    /// Asks for a receive buffer of that many bytes; returns what it has.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn resize(&mut self, receive_buffer: u32) -> io::Result<u32> {
+        self.receive_buffer = sys::set_receive_buffer(&self.socket, receive_buffer)?;
+        Ok(self.receive_buffer)
+    }
+
     /// Receives one message.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use mio::net::UdpSocket;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket, Type};
@@ -14,7 +15,7 @@ use crate::config::NetsocketConfig;
 use crate::failure::{Failure, words};
 use crate::interfaces::Interfaces;
 use crate::outbox::{self, Outbox};
-use crate::place::{End, Place};
+use crate::place::{End, News, Place};
 use crate::sys::{self, Arrival, Inbox, Sending, Sendings};
 use crate::wire::netlink::aligned;
 use crate::wire::request::Add;
@@ -124,6 +125,23 @@ impl Member {
             was_full: false,
             segmentation: true,
         })
+    }
+
+    /// Sends with the hop limit of `config` from here on.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_ttl(&self, config: &NetsocketConfig) -> io::Result<()> {
+        set_ttl(&SockRef::from(&self.socket), config)
+    }
+
+    /// Asks for a receive buffer of that many bytes; returns what it has.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn resize(&mut self, receive_buffer: u32) -> io::Result<u32> {
+        self.receive_buffer = sys::set_receive_buffer(&self.socket, receive_buffer)?;
+        Ok(self.receive_buffer)
     }
 
     /// Leaves the group. What came already can still be received.
@@ -342,6 +360,28 @@ pub fn locate(config: &NetsocketConfig, used: Option<&Place>) -> io::Result<(Pla
     Ok((place, interfaces))
 }
 
+/// What of the interfaces is not there, or does not work, at the moment: a line each.
+///
+/// # Errors
+/// When `file`, where `config` stands, contradicts itself with those that are there.
+pub fn check(config: &NetsocketConfig, file: &Path) -> Result<Vec<String>, Failure> {
+    let (place, interfaces) = locate(config, None)
+        .map_err(|error| Failure::system("cannot list the network interfaces", &error))?;
+    if let Some(problem) = place.contradiction() {
+        return Err(Failure::configuration(format!(
+            "{}: \"multicast address\": {} is a link-local group; \"in interface\" and \"out \
+             interface\" {problem}",
+            file.display(),
+            config.group,
+        )));
+    }
+    let news = place.news(None, &interfaces).into_iter();
+    let lines = news.map(|news| match news {
+        News::Bad(line) | News::Good(line) => line,
+    });
+    Ok(lines.collect())
+}
+
 /// Sends nothing: a connected socket knows its way.
 fn probe(config: &NetsocketConfig, end: Option<&End>, group: SocketAddr) -> io::Result<Way> {
     let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
@@ -437,22 +477,28 @@ fn interface_v4(index: u32) -> InterfaceIndexOrAddress {
     }
 }
 
+fn set_ttl(socket: &Socket, config: &NetsocketConfig) -> io::Result<()> {
+    match config.group {
+        IpAddr::V4(_) => socket.set_multicast_ttl_v4(config.ttl.into()),
+        IpAddr::V6(_) => socket.set_multicast_hops_v6(config.ttl.into()),
+    }
+}
+
 fn set_options(socket: &Socket, config: &NetsocketConfig) -> Result<(), Failure> {
-    let ttl = u32::from(config.ttl);
-    let (no_loop, hops, only_ours) = match config.group {
+    let (no_loop, only_ours) = match config.group {
         IpAddr::V4(_) => (
             socket.set_multicast_loop_v4(false),
-            socket.set_multicast_ttl_v4(ttl),
             socket.set_multicast_all_v4(false),
         ),
         IpAddr::V6(_) => (
             socket.set_multicast_loop_v6(false),
-            socket.set_multicast_hops_v6(ttl),
             socket.set_multicast_all_v6(false),
         ),
     };
     no_loop.map_err(|error| Failure::system("cannot turn multicast loopback off", &error))?;
-    hops.map_err(|error| Failure::system(format_args!("cannot set the ttl to {ttl}"), &error))?;
+    set_ttl(socket, config).map_err(|error| {
+        Failure::system(format_args!("cannot set the ttl to {}", config.ttl), &error)
+    })?;
     if let Err(error) = only_ours {
         // Linux has IPV6_MULTICAST_ALL since 4.20, and nothing depends on it.
         log::warn!(

@@ -72,6 +72,11 @@ impl Links {
         }
     }
 
+    /// The same place is to be found, with other options.
+    pub(super) fn reconfigure(&mut self, config: &NetsocketConfig) {
+        self.config = Some(config.clone());
+    }
+
     /// Something has changed.
     fn look_soon(&mut self, now: Instant) {
         let earliest = self.looked.map_or(now, |looked| looked + PAUSE);

@@ -6,6 +6,7 @@
 mod kernel;
 mod links;
 mod network;
+mod reload;
 mod statistics;
 mod stop;
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
@@ -31,6 +32,7 @@ use crate::report;
 use crate::statsocket::StatSocket;
 use crate::watcher::Watcher;
 use links::Links;
+pub use reload::Running;
 
 /// How many batches the kernel may bring before the others get their turn.
 const KERNEL_BUDGET: usize = 32;
@@ -89,10 +91,25 @@ enum Heard {
     NoRoom,
 }
 
+/// What the daemon hears and asks the kernel by, and is asked by.
+pub struct Sockets {
+    /// Jool's family.
+    pub controller: Controller,
+    /// The instance's configuration.
+    pub instance: Instance,
+    /// The instance's batches.
+    pub modsocket: ModSocket,
+    /// Changes of the interfaces.
+    pub watcher: Watcher,
+    /// Requests for the counters, if they are wanted.
+    pub statsocket: Option<StatSocket>,
+}
+
 /// The sockets, the engine, and the loop around them.
 pub struct Reactor {
     poll: Poll,
     sources: Slab<Polled>,
+    running: Running,
     engine: Engine,
     controller: Controller,
     instance: Instance,
@@ -117,26 +134,20 @@ impl Reactor {
     ///
     /// # Errors
     /// Those of epoll(7) and sigaction(2).
-    pub fn new(
-        engine: Engine,
-        controller: Controller,
-        instance: Instance,
-        modsocket: ModSocket,
-        watcher: Watcher,
-        statsocket: Option<StatSocket>,
-    ) -> Result<Self, Failure> {
+    pub fn new(running: Running, engine: Engine, sockets: Sockets) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::system("cannot set up the event loop", &error);
         let mut reactor = Self {
             poll: Poll::new().map_err(failed)?,
             sources: Slab::with_capacity(6),
+            running,
             engine,
-            controller,
-            instance,
-            modsocket,
+            controller: sockets.controller,
+            instance: sockets.instance,
+            modsocket: sockets.modsocket,
             netsocket: NetSocket::new(),
-            links: Links::new(watcher),
-            statsocket,
-            signals: Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(failed)?,
+            links: Links::new(sockets.watcher),
+            statsocket: sockets.statsocket,
+            signals: Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP]).map_err(failed)?,
             outbox: Outbox::new(SURELY_CARRIED),
             blocked: false,
             writable: false,
@@ -270,7 +281,7 @@ impl Reactor {
             Source::Network => self.serve_network(now),
             Source::Interfaces => self.serve_watcher(now),
             Source::Stats => self.serve_stats(now),
-            Source::Signals => self.serve_signals(),
+            Source::Signals => self.serve_signals(now),
         };
         self.sources[key].ready = served == Served::Remaining;
     }
@@ -282,9 +293,12 @@ impl Reactor {
         }
     }
 
-    fn serve_signals(&mut self) -> Served {
-        for signal in self.signals.pending() {
+    fn serve_signals(&mut self, now: Instant) -> Served {
+        // Several of a kind at once are one.
+        let signals: Vec<_> = self.signals.pending().collect();
+        for signal in signals {
             match signal {
+                SIGHUP => self.reload(now),
                 SIGUSR1 => {
                     let (counters, lost) = (self.engine.counters(), logging::lost());
                     log::info!(target: logging::ANSWER, "counters: {counters}{lost}");

@@ -16,6 +16,7 @@ mod network;
 mod privileges;
 mod process;
 mod refreshes;
+mod reload;
 mod sessions;
 mod stage;
 mod statistics;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         network::tests(),
         links::tests(),
         refreshes::tests(),
+        reload::tests(),
         losses::tests(),
         memory::tests(),
         statistics::tests(),

@@ -246,6 +246,16 @@ impl Daemon {
         self.signal(Signal::SIGUSR1)
     }
 
+    /// Writes one of its files anew, and has it read them again.
+    ///
+    /// # Errors
+    /// When that cannot be written, or the daemon has ended.
+    pub fn reload(&self, file: &str, contents: &str) -> Result<(), String> {
+        let written = self.directory.write(file, contents);
+        written.map_err(|error| format!("{file}: {error}"))?;
+        self.signal(Signal::SIGHUP)
+    }
+
     /// Keeps it from running until [`Daemon::resume`].
     ///
     /// # Errors

@@ -1,0 +1,145 @@
+//! SIGHUP: both files are read again, and what they say now takes the place of what they said.
+//!
+//! All that can be wrong is found out before anything is changed. Sockets stay where that is
+//! possible: only another group, port or interface needs a new one.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::Reactor;
+use crate::claim::Claim;
+use crate::config::{Config, NetsocketConfig, Sources};
+use crate::engine::Engine;
+use crate::failure::{Failure, words};
+use crate::netsocket;
+use crate::report;
+
+/// What the daemon was told, and where.
+pub struct Running {
+    /// Where it is read again.
+    pub sources: Sources,
+    /// What is in effect.
+    pub config: Config,
+    /// What keeps another daemon from the same.
+    pub claim: Claim,
+}
+
+impl Reactor {
+    /// Reads the files again. If anything is wrong with them, all is as before.
+    pub(super) fn reload(&mut self, now: Instant) {
+        match self.try_to_reload(now) {
+            Ok(changes) if changes.is_empty() => {
+                log::info!("the files were read again; they say what they said before");
+            }
+            Ok(changes) => log::info!("the files were read again; {}", changes.join(", ")),
+            Err(failure) => {
+                log::error!("the files were read again, and nothing was changed: {failure}");
+            }
+        }
+    }
+
+    fn try_to_reload(&mut self, now: Instant) -> Result<Vec<String>, Failure> {
+        let (config, warnings) = Config::load(&self.running.sources)?;
+        netsocket::check(&config.netsocket, &self.running.sources.netsocket)?;
+        let old = self.running.config.clone();
+        self.running.claim.renew(&config)?;
+        if needs_socket(&config.netsocket, &old.netsocket) {
+            let opened = self.open_network(&config.netsocket);
+            opened.inspect_err(|_| {
+                // Nobody else has it: it was given up a moment ago.
+                let _ = self.running.claim.renew(&old);
+            })?;
+        } else {
+            self.adjust_network(&config.netsocket, &old.netsocket);
+        }
+        self.reload_module(now, &config, &old);
+        self.engine.allow(config.netsocket.allowed.clone());
+        for warning in warnings {
+            log::warn!("{warning}");
+        }
+        if config.modsocket.user != old.modsocket.user {
+            log::warn!("another \"user\" takes effect when joold is started again");
+        }
+        let changes = differences(&old, &config);
+        self.running.config = config;
+        Ok(changes)
+    }
+
+    /// What the socket to the peers can take over as it is.
+    fn adjust_network(&mut self, config: &NetsocketConfig, old: &NetsocketConfig) {
+        self.links.reconfigure(config);
+        let Some(member) = self.netsocket.member() else {
+            return;
+        };
+        if config.ttl != old.ttl {
+            if let Err(error) = member.set_ttl(config) {
+                log::warn!("cannot set the ttl to {}: {}", config.ttl, words(&error));
+            }
+        }
+        if config.receive_buffer != old.receive_buffer {
+            match member.resize(config.receive_buffer) {
+                Ok(have) => report::buffer("receive buffer", config.receive_buffer, have),
+                Err(error) => log::warn!("cannot resize the receive buffer: {}", words(&error)),
+            }
+        }
+    }
+
+    fn reload_module(&mut self, now: Instant, config: &Config, old: &Config) {
+        let (new, old) = (&config.modsocket, &old.modsocket);
+        if new.netlink_buffer != old.netlink_buffer {
+            match self.modsocket.resize(new.netlink_buffer) {
+                Ok(have) => report::buffer("netlink buffer", new.netlink_buffer, have),
+                Err(error) => log::warn!("cannot resize the netlink buffer: {}", words(&error)),
+            }
+        }
+        if new.refreshes() != old.refreshes() || new.instance != old.instance {
+            // Neither knows what the other held.
+            self.collect(now, Engine::write_held);
+            self.send(now);
+            let seed = RandomState::new().build_hasher().finish();
+            self.engine.remerge(now, new.refreshes(), seed);
+        }
+        if new.instance != old.instance || new.globals() != old.globals() {
+            self.engine.reconfigure(now, new.instance, new.globals());
+        }
+    }
+}
+
+/// Whether the one cannot use the other's socket.
+fn needs_socket(new: &NetsocketConfig, old: &NetsocketConfig) -> bool {
+    let place = |config: &NetsocketConfig| {
+        (
+            config.group,
+            config.port,
+            config.incoming.clone(),
+            config.outgoing.clone(),
+        )
+    };
+    place(new) != place(old)
+}
+
+/// What changed, as the files write it.
+fn differences(old: &Config, new: &Config) -> Vec<String> {
+    let flat = |config: &Config| {
+        let files = [
+            serde_json::to_value(&config.netsocket),
+            serde_json::to_value(&config.modsocket),
+        ];
+        files
+            .into_iter()
+            .filter_map(|file| match file {
+                Ok(Value::Object(keys)) => Some(keys),
+                _ => None,
+            })
+            .flatten()
+            .collect::<Vec<_>>()
+    };
+    let (old, new) = (flat(old), flat(new));
+    old.iter()
+        .zip(&new)
+        .filter(|(old, new)| old.1 != new.1)
+        .map(|((key, old), (_, new))| format!("\"{key}\" was {old} and is {new}"))
+        .collect()
+}
