@@ -28,6 +28,7 @@ def run(stage):
 
     malformed_datagrams(stage, at_j)
     at_j = fresh(stage, at_j)
+    other_byte_order(stage)
     mutated_datagrams(stage, at_j)
     at_j = fresh(stage, at_j)
     refused(stage, at_j, "synchronization disabled at J", "Session sync is disabled", "22",
@@ -67,6 +68,24 @@ def malformed_datagrams(stage, at_j):
         stage.check(f"{text}: at most {MOST_LINES} lines in the log", len(lines) <= MOST_LINES,
                     f"at most {MOST_LINES} lines", "\n".join(lines))
     stage.check("the log says where they came from", SYNC6["k"] in at_j.log(), SYNC6["k"], at_j.log())
+
+
+def other_byte_order(stage):
+    """Sessions as a router of the other byte order sends them: the headers alone are turned round."""
+    count = 36
+    datagram = b"".join(bytes(reversed(struct.pack("=H", 40))) + bytes(reversed(struct.pack("=H", 1)))
+                        + flat_session(number, 61001 + number, 1 << 5, 60000) for number in range(count))
+    before = stage.j.sessions("udp").keys()
+    send_to_group(datagram, 1)
+    new = poll(lambda: stage.j.sessions("udp").keys() - before, lambda seen: len(seen) >= count)
+    stage.check_equal("sessions in the other byte order are taken", count, len(new))
+    stage.j.remove()
+    stage.j.add()
+
+
+def flat_session(number, port4, bits, lifetime_ms):
+    return struct.pack(">QQ4s4sIHHHH", 0x20010db800060000, 9, bytes((192, 0, 2, 1)), bytes((198, 18, 1, number)),
+                       lifetime_ms, 30000 + number, port4, 7007, bits)
 
 
 def mutated_datagrams(stage, at_j):
