@@ -1,0 +1,176 @@
+//! The kernel module and the served instance: what is known of them, and what they are owed.
+
+use std::io;
+use std::time::Instant;
+
+use super::refresh::Refreshes;
+use super::{Engine, Event, Module, Reason, Spelling, quoted};
+use crate::wire::globals::Global;
+use crate::wire::instance::{Refusal, Snapshot};
+use crate::wire::jool::{Command, Version};
+use crate::wire::request::{Address, Repeated};
+
+impl Engine {
+    /// The module is there; `family` is the type of its messages, `version` its own if the system
+    /// tells. If that is news, whatever was known of an earlier one is forgotten.
+    pub fn module_found(&mut self, now: Instant, family: u16, version: Option<Version>) {
+        self.doubts_module = false;
+        if self.module == Module::Loaded && self.address.family == family {
+            return;
+        }
+        self.module = Module::Loaded;
+        self.version = None;
+        self.heard = false;
+        self.spelling = Spelling::Unknown;
+        self.address.family = family;
+        self.address.instance = self.configured;
+        self.pace.rest();
+        self.flush.end();
+        self.watch.begin(now);
+        self.journal.note(Event::ModuleLoaded(version));
+        if let Some(version) = version.filter(|version| version.speaks_with(Version::SUPPORTED)) {
+            self.adopt(now, version);
+        }
+        self.readdress();
+    }
+
+    /// The module is not loaded (any more).
+    pub fn module_missing(&mut self) {
+        self.doubts_module = false;
+        match self.module {
+            Module::Missing => return,
+            Module::Unknown => self.journal.note(Event::ModuleMissing),
+            Module::Loaded => self.journal.note(Event::ModuleUnloaded),
+        }
+        self.module = Module::Missing;
+        self.pace.rest();
+        self.flush.end();
+        self.watch.end();
+    }
+
+    /// Whether there is a module to talk to.
+    pub fn has_module(&self) -> bool {
+        self.module == Module::Loaded
+    }
+
+    /// Whether the kernel answered as if the module were gone, or another one.
+    pub fn doubts_module(&self) -> bool {
+        self.doubts_module
+    }
+
+    /// Whom requests are for.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// When the instance should be looked at.
+    pub fn look_due(&self) -> Option<Instant> {
+        self.watch.due()
+    }
+
+    /// Whether the instance should be asked for its pool4 as well.
+    pub fn wants_pool4(&self) -> bool {
+        self.watch.wants_pool4()
+    }
+
+    /// The instance was looked at. Returns which globals it should have instead, nothing if they
+    /// are as they should be.
+    pub fn instance_seen(&mut self, now: Instant, state: Snapshot) -> Vec<(Global, u32)> {
+        self.journal.success(Reason::LookFailed);
+        self.journal.success(Reason::NotPermitted);
+        self.watch.seen(now, state, &mut self.journal)
+    }
+
+    /// It has those globals now.
+    pub fn instance_changed(&mut self, changes: &[(Global, u32)]) {
+        self.journal.success(Reason::SettingRefused);
+        self.watch.changed(changes, &mut self.journal);
+    }
+
+    /// Whether the instance was found or configured since this was asked last, so that it is owed
+    /// an acknowledgement: whoever served it before may have died without one.
+    pub fn owes_first_acknowledgement(&mut self, now: Instant) -> bool {
+        if !self.watch.take_fresh() {
+            return false;
+        }
+        self.flush
+            .begin(now, self.watch.get(Global::SsFlushDeadline));
+        // A new instance is known by counting less than before: this one is seen to have counted
+        // the acknowledgement.
+        self.watch.look_again(now);
+        self.watch.is_on()
+    }
+
+    /// The kernel refused to tell what the instance is like.
+    pub fn look_refused(&mut self, now: Instant, refusal: &Refusal) {
+        let words = || quoted(refusal.code, &refusal.text);
+        self.flush.end();
+        match refusal.code {
+            libc::ESRCH => self.watch.missing(now, words, &mut self.journal),
+            _ if !self.watch.refused(now, refusal.code) => (),
+            libc::EPERM => self.lose(now, Reason::NotPermitted, words),
+            _ => self.lose(now, Reason::LookFailed, words),
+        }
+    }
+
+    /// The kernel refused to change the instance's globals.
+    pub fn change_refused(&mut self, now: Instant, refusal: &Refusal) {
+        self.lose(now, Reason::SettingRefused, || {
+            quoted(refusal.code, &refusal.text)
+        });
+    }
+
+    /// The instance could not be looked at, or not be changed.
+    pub fn look_failed(&mut self, now: Instant, error: &io::Error) {
+        self.watch.postpone(now);
+        match error.raw_os_error() {
+            Some(libc::ENOENT) => self.doubts_module = true,
+            _ => self.failed(now, Reason::LookFailed, error),
+        }
+    }
+
+    /// When one more acknowledgement should make the kernel look at its queue.
+    pub fn flush_due(&self) -> Option<Instant> {
+        self.flush.due()
+    }
+
+    /// The request that does.
+    pub fn flush(&self) -> &[u8] {
+        self.acknowledgements.bytes(1)
+    }
+
+    /// It was sent, or could not be.
+    pub fn flushed(&mut self, now: Instant) {
+        self.flush
+            .done(now, self.watch.get(Global::SsFlushDeadline));
+    }
+
+    /// The module has that version.
+    pub(super) fn adopt(&mut self, now: Instant, version: Version) {
+        self.version = Some(version);
+        if self.address.version == version {
+            return;
+        }
+        let format = self.format();
+        self.address.version = version;
+        self.readdress();
+        if self.format() != format {
+            self.forget_refreshes(now);
+        }
+    }
+
+    /// Another module writes sessions in another way, and has none of the old one's.
+    fn forget_refreshes(&mut self, now: Instant) {
+        let held = self.refreshes.as_mut().map_or(0, Refreshes::clear);
+        if held > 0 {
+            self.lose_several(now, Reason::OtherFormat, held as u64, || {
+                format!("{held} of them")
+            });
+        }
+    }
+
+    pub(super) fn readdress(&mut self) {
+        self.acknowledgements = Repeated::new(&self.address, Command::JooldAck);
+        self.prepared = false;
+    }
+}

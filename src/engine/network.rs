@@ -1,0 +1,195 @@
+//! What the network brings, and what goes to it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::refresh::Refreshes;
+use super::{Engine, Event, FromNetwork, Reason};
+use crate::wire::datagram::{self, Terms};
+use crate::wire::request::Add;
+use crate::wire::session::Format;
+use crate::wire::update::Update;
+
+impl Engine {
+    /// Writes to the start of a receive buffer what seldom changes of [`FromNetwork::Add`].
+    pub fn prepare(&mut self, buffer: &mut [u8]) {
+        Add::prepare(buffer, &self.address);
+        self.prepared = true;
+    }
+
+    /// Whether that changed, so that [`Engine::prepare`] is due.
+    pub fn needs_preparation(&self) -> bool {
+        !self.prepared
+    }
+
+    /// Writes updates that were held until now to the start of `room`, and returns their length: 0
+    /// when none is due any more. As many as fit into `payload` bytes, and one at least.
+    pub fn write_due(&mut self, now: Instant, room: &mut [u8], payload: usize) -> usize {
+        self.write(now, room, payload, Refreshes::next_due)
+    }
+
+    /// As [`Engine::write_due`], of updates that are held, due or not: there will be no later.
+    pub fn write_held(&mut self, now: Instant, room: &mut [u8], payload: usize) -> usize {
+        self.write(now, room, payload, Refreshes::next_held)
+    }
+
+    fn write(
+        &mut self,
+        now: Instant,
+        room: &mut [u8],
+        payload: usize,
+        next: fn(&mut Refreshes, u64) -> Option<Update>,
+    ) -> usize {
+        let (time, format) = (self.time(now), self.format());
+        let Some(refreshes) = &mut self.refreshes else {
+            return 0;
+        };
+        let size = format.size();
+        let places = (payload / size).max(1);
+        let mut written = 0;
+        for place in room.chunks_exact_mut(size).take(places) {
+            let Some(update) = next(refreshes, time) else {
+                break;
+            };
+            update.write(format, place);
+            written += size;
+        }
+        self.counters.follow(refreshes);
+        written
+    }
+
+    /// What is held cannot be sent any more.
+    pub fn give_up_held(&mut self, now: Instant) {
+        let held = self.counters.held;
+        if held > 0 {
+            self.lose_several(now, Reason::HeldNotSent, held, || {
+                "the network has no room".to_owned()
+            });
+        }
+    }
+
+    /// When [`Engine::write_due`] has something to write.
+    pub fn due(&self) -> Option<Instant> {
+        let time = self.refreshes.as_ref()?.deadline()?;
+        self.start.checked_add(Duration::from_millis(time))
+    }
+
+    /// A datagram of `length` bytes came from `source`, into `buffer` behind the headroom that
+    /// [`Engine::prepare`] filled.
+    pub fn on_datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> FromNetwork {
+        if self.is_stranger(now, source) {
+            return FromNetwork::Ignore;
+        }
+        if self.counters.net_received.packets == 0 {
+            self.journal.note(Event::FirstDatagram(source));
+        }
+        self.counters.net_received.add(length);
+        if !self.has_module() {
+            // That the module is missing was told when that was news.
+            self.counters.lose(Reason::ModuleMissing, 1);
+            return FromNetwork::Ignore;
+        }
+        if length == 0 {
+            self.lose(now, Reason::EmptyDatagram, || format!("from {source}"));
+            return FromNetwork::Ignore;
+        }
+        let sessions = buffer
+            .get_mut(Add::HEADROOM..Add::HEADROOM + length)
+            .filter(|_| length <= Add::LONGEST)
+            .map(|contents| {
+                let terms = Terms {
+                    format: self.version.map(Format::of),
+                    longest: self.watch.longest_timeout(),
+                    pool4: self.watch.pool4(),
+                };
+                datagram::admit(contents, &terms)
+            });
+        let admitted = match sessions {
+            Some(Ok(admitted)) => admitted,
+            Some(Err(refusal)) => return self.refuse(now, source, refusal),
+            None => {
+                self.too_long(now, source);
+                return FromNetwork::Ignore;
+            }
+        };
+        self.counters.converted += u64::from(admitted.converted);
+        self.counters.shortened += admitted.shortened as u64;
+        if admitted.outside > 0 {
+            self.watch.doubt_pool4(now);
+            self.lose_several(now, Reason::OutsidePool4, admitted.outside as u64, || {
+                format!("{} of a datagram from {source}", admitted.outside)
+            });
+        }
+        if admitted.length == 0 {
+            return FromNetwork::Ignore;
+        }
+        match Add::finish(buffer, admitted.length) {
+            Some(total) => FromNetwork::Add(total),
+            None => {
+                self.too_long(now, source);
+                FromNetwork::Ignore
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        refusal: datagram::Refusal,
+    ) -> FromNetwork {
+        use datagram::Refusal;
+        match refusal {
+            Refusal::Framing(problem) => self.lose(now, Reason::MalformedDatagram, || {
+                format!("it has {problem}; from {source}")
+            }),
+            Refusal::OtherFormat(_) => {
+                self.lose(now, Reason::ForeignDatagram, || format!("from {source}"));
+            }
+            Refusal::Session { number, problem } => self.lose(now, Reason::BadSession, || {
+                format!("session {}: {problem}; from {source}", number + 1)
+            }),
+            // A joold that says more than upstream's does.
+            Refusal::NoSessions => self.counters.lose(Reason::NoSessions, 1),
+        }
+        FromNetwork::Ignore
+    }
+
+    /// Whether nothing of a datagram is looked at, for nobody allowed its source to send. It is not
+    /// counted as received: that is for what comes from the other routers.
+    fn is_stranger(&mut self, now: Instant, source: SocketAddr) -> bool {
+        if self.allowed.admits(source.ip()) {
+            return false;
+        }
+        self.lose(now, Reason::NotAllowed, || format!("from {source}"));
+        true
+    }
+
+    /// A datagram came that was longer than its buffer.
+    pub fn oversized(&mut self, now: Instant, source: SocketAddr) {
+        if !self.is_stranger(now, source) {
+            self.too_long(now, source);
+        }
+    }
+
+    fn too_long(&mut self, now: Instant, source: SocketAddr) {
+        self.lose(now, Reason::OversizedDatagram, || format!("from {source}"));
+    }
+
+    /// A datagram of `length` bytes went out.
+    pub fn sent(&mut self, length: usize) {
+        self.counters.net_sent.add(length);
+        self.journal.success(Reason::NotSent);
+    }
+
+    /// The network had no room for a datagram, which waits until it has.
+    pub fn waits(&mut self) {
+        self.counters.waits += 1;
+    }
+}

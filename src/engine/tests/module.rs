@@ -1,0 +1,120 @@
+//! The module and the instance.
+
+use super::*;
+
+#[test]
+fn a_refusal_that_hints_at_the_instance_has_it_looked_at_soon_and_is_counted() {
+    let mut engine = engine();
+    let now = Instant::now() + Duration::from_secs(1);
+    engine.instance_seen(now, Snapshot::default());
+    troubles(&mut engine);
+    let usual = engine.look_due().unwrap();
+    let mut refusal = FromModule::refusal(Command::JooldAdd, 3, "no such instance").bytes;
+    engine.on_kernel(now, 0, &mut refusal);
+    assert!(engine.look_due().unwrap() < usual);
+    assert_eq!(engine.counters().lost(Reason::InstanceMissing), 1);
+    assert_eq!(engine.next_event(), None, "the look tells what there is");
+}
+
+#[test]
+fn a_missing_instance_is_told_once_in_the_kernels_words() {
+    let mut engine = engine();
+    let refusal = Refusal {
+        code: libc::ESRCH,
+        text: b"no such\ninstance".to_vec(),
+    };
+    for _ in 0..3 {
+        engine.look_refused(engine.look_due().unwrap(), &refusal);
+    }
+    let words = "\"no such instance\" (error 3)".to_owned();
+    assert_eq!(engine.next_event(), Some(Event::InstanceMissing(words)));
+    assert_eq!(engine.next_event(), None);
+}
+
+#[test]
+fn a_missing_permission_is_told_once_until_it_is_there() {
+    let mut engine = engine();
+    let refusal = Refusal {
+        code: libc::EPERM,
+        text: b"CAP_NET_ADMIN required".to_vec(),
+    };
+    for _ in 0..3 {
+        engine.look_refused(engine.look_due().unwrap(), &refusal);
+    }
+    assert_eq!(troubles(&mut engine).len(), 1);
+    assert_eq!(engine.counters().lost(Reason::NotPermitted), 1);
+}
+
+#[test]
+fn an_instance_that_appears_is_owed_an_acknowledgement_once() {
+    let mut engine = engine();
+    let now = engine.look_due().unwrap();
+    assert!(!engine.owes_first_acknowledgement(now));
+    assert_eq!(engine.instance_seen(now, instance_with(20)), []);
+    assert!(engine.owes_first_acknowledgement(now));
+    assert!(!engine.owes_first_acknowledgement(now));
+}
+
+#[test]
+fn after_a_batch_the_kernels_queue_is_flushed_a_few_times_and_then_nothing_is_due() {
+    let mut engine = engine();
+    let now = engine.look_due().unwrap();
+    engine.instance_seen(now, instance_with(20));
+    assert_eq!(engine.flush_due(), None);
+    engine.on_kernel(now, 0, &mut FromModule::batch("default").bytes);
+    let mut times = 0;
+    while let Some(due) = engine.flush_due() {
+        assert_eq!(engine.flush().len(), Message::HEADER);
+        engine.flushed(due);
+        times += 1;
+    }
+    assert!((1..=3).contains(&times), "{times}");
+}
+
+#[test]
+fn a_request_that_finds_no_family_is_counted_and_has_the_module_looked_for() {
+    let mut engine = engine();
+    assert!(!engine.doubts_module());
+    engine.on_kernel(Instant::now(), 0, &mut ack_failed(libc::ENOENT));
+    assert_eq!(engine.counters().lost(Reason::ModuleMissing), 1);
+    assert!(engine.doubts_module());
+    engine.module_found(Instant::now(), FAMILY, None);
+    assert!(!engine.doubts_module());
+    assert_eq!(engine.next_event(), None);
+}
+
+#[test]
+fn each_change_of_the_module_is_told_once() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    for (change, told) in [
+        (None, Some(Event::ModuleMissing)),
+        (None, None),
+        (Some(FAMILY), Some(Event::ModuleLoaded(None))),
+        (Some(FAMILY), None),
+        (None, Some(Event::ModuleUnloaded)),
+        (None, None),
+        (Some(FAMILY + 1), Some(Event::ModuleLoaded(None))),
+        (Some(FAMILY + 2), Some(Event::ModuleLoaded(None))),
+    ] {
+        match change {
+            Some(family) => engine.module_found(Instant::now(), family, None),
+            None => engine.module_missing(),
+        }
+        assert_eq!(engine.next_event(), told);
+        assert_eq!(engine.has_module(), change.is_some());
+    }
+}
+
+#[test]
+fn a_new_modules_batches_are_served_and_an_old_ones_are_not() {
+    let mut engine = serving(InstanceName::DEFAULT, FAMILY + 1);
+    let mut batch = FromModule::batch("default");
+    let verdict = engine.on_kernel(Instant::now(), 0, &mut batch.bytes);
+    assert_eq!(verdict, FromKernel::Ignore);
+    engine.module_missing();
+    engine.module_found(Instant::now(), FAMILY, None);
+    let verdict = engine.on_kernel(Instant::now(), 0, &mut batch.bytes);
+    assert!(matches!(verdict, FromKernel::Forward(_)));
+    let request = netlink::Message::new_checked(engine.acknowledgements()).unwrap();
+    assert_eq!(request.kind(), FAMILY);
+}
