@@ -101,11 +101,11 @@ impl Outbox {
         }
     }
 
-    /// Keeps a piece of the last [`Outbox::room`] for the network, behind all others. Without
-    /// this, the room is free again.
-    pub fn keep(&mut self, piece: &Piece) {
+    /// Keeps a piece of the last [`Outbox::room`] for the network, behind all others; tells whether
+    /// it joined the datagram of the one before. Without this, the room is free again.
+    pub fn keep(&mut self, piece: &Piece) -> bool {
         if piece.range.is_empty() {
-            return;
+            return false;
         }
         let range = self.used + piece.range.start..self.used + piece.range.end;
         self.used = aligned(range.end).min(self.buffer.len());
@@ -120,12 +120,16 @@ impl Outbox {
             Some(last) => {
                 last.length += length;
                 last.pieces.end += 1;
+                true
             }
-            None => self.datagrams.push(Datagram {
-                pieces: self.pieces.len() - 1..self.pieces.len(),
-                length,
-                joinable: piece.joinable,
-            }),
+            None => {
+                self.datagrams.push(Datagram {
+                    pieces: self.pieces.len() - 1..self.pieces.len(),
+                    length,
+                    joinable: piece.joinable,
+                });
+                false
+            }
         }
     }
 
@@ -270,6 +274,17 @@ mod tests {
     #[test]
     fn a_piece_beyond_the_payload_goes_out_as_it_is() {
         assert_eq!(lengths(1232, &[(1440, true), (40, true)]), [[1440], [40]]);
+    }
+
+    #[test]
+    fn whoever_keeps_a_piece_learns_whether_it_shares_a_datagram() {
+        let mut outbox = Outbox::new(1452);
+        let shared = [40, 40, 0, 1440].map(|length| {
+            outbox.room();
+            let (range, joinable) = (0..length, true);
+            outbox.keep(&Piece { range, joinable })
+        });
+        assert_eq!(shared, [false, true, false, false]);
     }
 
     #[test]

@@ -1,4 +1,10 @@
 //! What passed, and what did not and why.
+//!
+//! The counters add up. While nothing waits to be sent, of batches and datagrams:
+//! [`Counters::kernel_sent`] + [`Counters::releases`] = [`Counters::net_sent`] + what was lost as
+//! [`Reason::NotSent`] or [`Reason::InterfaceMissing`] + [`Counters::shared`] + [`Counters::withheld`]; and of bytes of sessions:
+//! `kernel_sent` = `net_sent` + [`Counters::unsent`] + those of the updates that are merged, held,
+//! or lost as [`Reason::HeldNotSent`] or [`Reason::OtherFormat`].
 
 use std::fmt;
 use std::io::{self, Write};
@@ -43,6 +49,15 @@ pub struct Counters {
     pub merged: u64,
     /// Updates that are held now, until their session's window ends.
     pub held: u64,
+    /// Batches of which nothing went out at once, because all their updates are merged or held.
+    pub withheld: u64,
+    /// Parts of datagrams that were made of updates that had been held.
+    pub releases: u64,
+    /// Batches, or parts of held updates, that left in the datagram of an earlier one.
+    pub shared: u64,
+    /// Bytes of sessions in the datagrams that could not be sent: [`Reason::NotSent`] and
+    /// [`Reason::InterfaceMissing`].
+    pub unsent: u64,
     /// Datagrams of sessions that came in the other byte order.
     pub converted: u64,
     /// Sessions from the network whose lifetime was longer than any of the instance.
@@ -59,6 +74,10 @@ impl Default for Counters {
             waits: 0,
             merged: 0,
             held: 0,
+            withheld: 0,
+            releases: 0,
+            shared: 0,
+            unsent: 0,
             converted: 0,
             shortened: 0,
             lost: [0; Reason::ALL.len()],
@@ -116,6 +135,16 @@ impl fmt::Display for Counters {
                 "; updates merged into later ones: {}; held: {}",
                 self.merged, self.held
             )?;
+        }
+        for (what, count) in [
+            ("batches merged or held entirely", self.withheld),
+            ("parts made of held updates", self.releases),
+            ("parts that shared a datagram", self.shared),
+            ("bytes not sent", self.unsent),
+        ] {
+            if count != 0 {
+                write!(f, "; {what}: {count}")?;
+            }
         }
         if self.waits != 0 {
             write!(f, "; waited for room in the network: {}", self.waits)?;

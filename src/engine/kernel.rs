@@ -85,6 +85,7 @@ impl Engine {
         };
         let left = thin::thin(refreshes, time, &mut message[range.clone()], format);
         self.counters.follow(refreshes);
+        self.counters.withheld += u64::from(left.length == 0);
         Piece {
             range: range.start..range.start + left.length,
             joinable: left.understood,

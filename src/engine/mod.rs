@@ -230,11 +230,6 @@ impl Engine {
         self.lose_several(now, reason, 1, detail);
     }
 
-    /// Counts, and says nothing: what that means was told when it began.
-    pub fn count(&mut self, reason: Reason, times: u64) {
-        self.counters.lose(reason, times);
-    }
-
     /// Counts that many at once, as one trouble to tell.
     pub fn lose_several(
         &mut self,

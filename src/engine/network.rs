@@ -55,6 +55,7 @@ impl Engine {
             written += size;
         }
         self.counters.follow(refreshes);
+        self.counters.releases += u64::from(written > 0);
         written
     }
 
@@ -65,6 +66,7 @@ impl Engine {
             self.lose_several(now, Reason::HeldNotSent, held, || {
                 "the network has no room".to_owned()
             });
+            self.counters.held = 0;
         }
     }
 
@@ -186,6 +188,25 @@ impl Engine {
     pub fn sent(&mut self, length: usize) {
         self.counters.net_sent.add(length);
         self.journal.success(Reason::NotSent);
+    }
+
+    /// What came out of [`Engine::on_kernel`] or [`Engine::write_due`] joined a datagram that was
+    /// there already.
+    pub fn shared(&mut self) {
+        self.counters.shared += 1;
+    }
+
+    /// A datagram of `length` bytes could not be sent.
+    pub fn not_sent(&mut self, now: Instant, length: usize, detail: impl FnOnce() -> String) {
+        self.counters.unsent += length as u64;
+        self.lose(now, Reason::NotSent, detail);
+    }
+
+    /// There was no interface to send a datagram of `length` bytes over. That was told when it was
+    /// news.
+    pub fn nowhere_to_send(&mut self, length: usize) {
+        self.counters.unsent += length as u64;
+        self.counters.lose(Reason::InterfaceMissing, 1);
     }
 
     /// The network had no room for a datagram, which waits until it has.

@@ -147,7 +147,9 @@ impl Reactor {
                 let message = &mut room[..receipt.length];
                 match self.engine.on_kernel(now, receipt.port, message) {
                     FromKernel::Forward(piece) => {
-                        self.outbox.keep(&piece);
+                        if self.outbox.keep(&piece) {
+                            self.engine.shared();
+                        }
                         Heard::Batch
                     }
                     FromKernel::Ignore => Heard::Other,

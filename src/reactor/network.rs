@@ -34,10 +34,13 @@ impl Reactor {
             if length == 0 {
                 return;
             }
-            self.outbox.keep(&Piece {
+            let piece = Piece {
                 range: 0..length,
                 joinable: true,
-            });
+            };
+            if self.outbox.keep(&piece) {
+                self.engine.shared();
+            }
         }
     }
 
@@ -55,8 +58,8 @@ impl Reactor {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(now),
                 Err(_) if !self.netsocket.sends() => {
                     // That the interface is missing was told when that was news.
-                    self.outbox.take();
-                    self.engine.count(Reason::InterfaceMissing, 1);
+                    let length = self.outbox.take().unwrap_or_default();
+                    self.engine.nowhere_to_send(length);
                 }
                 Err(error) => self.give_up_one(now, &error),
             }
@@ -64,10 +67,9 @@ impl Reactor {
     }
 
     fn give_up_one(&mut self, now: Instant, error: &io::Error) {
-        self.outbox.take();
-        self.engine.lose(now, Reason::NotSent, || {
-            format!("{}; {}", words(error), remedy(error))
-        });
+        let length = self.outbox.take().unwrap_or_default();
+        let detail = || format!("{}; {}", words(error), remedy(error));
+        self.engine.not_sent(now, length, detail);
     }
 
     fn block(&mut self, now: Instant) {

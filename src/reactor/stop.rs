@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mio::Events;
 
 use super::{Heard, KERNEL_MESSAGES, Reactor};
-use crate::engine::{Engine, Reason};
+use crate::engine::Engine;
 
 /// How long a daemon that is to stop waits for room in the network. Whoever stops it waits as well.
 const FAREWELL: Duration = Duration::from_millis(60);
@@ -59,8 +59,8 @@ impl Reactor {
 
     fn give_up_outbox(&mut self, now: Instant) {
         self.blocked = false;
-        while self.outbox.take().is_some() {
-            self.engine.lose(now, Reason::NotSent, || {
+        while let Some(length) = self.outbox.take() {
+            self.engine.not_sent(now, length, || {
                 "joold was stopped while the network had no room".to_owned()
             });
         }

@@ -189,6 +189,14 @@ impl Daemon {
             .clone()
     }
 
+    /// Forgets what it has written so far.
+    pub fn forget(&self) {
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     /// Waits until it has written `text`, and returns all that it wrote.
     ///
     /// # Errors

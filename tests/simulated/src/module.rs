@@ -1,6 +1,6 @@
 //! The module as a whole: requests and time in, netlink messages out. No clock, no socket.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use joold::wire::generic;
@@ -14,6 +14,7 @@ use crate::globals::{self, id};
 use crate::instance::{Batch, Failed, Instance, POOL6};
 use crate::message::{self, Draft, JoolHeader, NOOP};
 use crate::netlink_rules::{check_attributes, errno};
+use crate::statistics::Statistics;
 
 /// How often the module looks at tables and queues by itself.
 pub const TIMER: Duration = Duration::from_millis(2000);
@@ -90,7 +91,22 @@ pub struct Module {
     /// Bytes that fit into an answer: less than [`ANSWER_ROOM`] makes the module page sooner.
     pub answer_room: usize,
     requests: VecDeque<Request>,
+    /// By command.
+    asked: BTreeMap<u8, Asked>,
+    /// What instances counted that are gone, by their names.
+    gone: BTreeMap<String, Statistics>,
     oops: Option<&'static str>,
+}
+
+/// How often something was asked of the module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Requests that reached it.
+    pub reached: u64,
+    /// Those of them that it answered with an error.
+    pub refused: u64,
+    /// Requests while it was not loaded, or of its last load's family: netlink refuses them.
+    pub too_late: u64,
 }
 
 type Answer = Result<Option<Draft>, (i32, String)>;
@@ -108,6 +124,8 @@ impl Module {
             refuses_updates: false,
             answer_room: ANSWER_ROOM,
             requests: VecDeque::new(),
+            asked: BTreeMap::new(),
+            gone: BTreeMap::new(),
             oops: None,
         };
         module.load(now);
@@ -150,7 +168,9 @@ impl Module {
 
     /// `modprobe -r jool`: the instances go with it. No effect if it is not loaded.
     pub fn unload(&mut self) -> Vec<Outgoing> {
-        self.instances.clear();
+        for instance in std::mem::take(&mut self.instances) {
+            self.remember_counters(&instance);
+        }
         self.loaded.take().map_or_else(Vec::new, |family| {
             announce(&family, [command::DELETE_FAMILY, command::DELETE_GROUP])
         })
@@ -174,7 +194,33 @@ impl Module {
 
     /// `jool instance remove`.
     pub fn remove_instance(&mut self, name: &InstanceName) {
-        self.instances.retain(|instance| instance.name() != *name);
+        let named = |instance: &Instance| instance.name() == *name;
+        if let Some(at) = self.instances.iter().position(named) {
+            let instance = self.instances.remove(at);
+            self.remember_counters(&instance);
+        }
+    }
+
+    fn remember_counters(&mut self, instance: &Instance) {
+        let name = instance.name().as_str().to_owned();
+        *self.gone.entry(name).or_default() += instance.statistics();
+    }
+
+    /// What all instances of that name have counted, those that are gone included.
+    pub fn counted(&self, name: &InstanceName) -> Statistics {
+        let mut sum = self.gone.get(name.as_str()).copied().unwrap_or_default();
+        if let Some(instance) = self.instance(name) {
+            sum += instance.statistics();
+        }
+        sum
+    }
+
+    /// How often `command` was asked for since the kernel's start, whatever the instance.
+    pub fn asked(&self, command: Command) -> Asked {
+        self.asked
+            .get(&(command as u8))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The instance of that name.
@@ -303,6 +349,9 @@ impl Module {
             return Ok(());
         }
         if self.family() != Some(request.kind()) {
+            if let Ok(request) = generic::Message::new_checked(*request) {
+                self.asked.entry(request.command()).or_default().too_late += 1;
+            }
             return Err(errno::ENOENT);
         }
         self.jool_request(request, port, now, out)
@@ -333,6 +382,9 @@ impl Module {
             to: (request.sequence(), port),
         };
         let answer = self.handle(&call, now, out);
+        let asked = self.asked.entry(command as u8).or_default();
+        asked.reached += 1;
+        asked.refused += u64::from(answer.is_err());
         let draft = match answer {
             Ok(draft) => draft,
             Err((code, text)) => {

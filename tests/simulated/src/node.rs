@@ -161,15 +161,19 @@ impl Node {
 
     /// Whether any socket of the namespace is in Jool's netlink group.
     fn hears_kernel(&self, daemon: &Daemon) -> bool {
-        let Some(group) = self.kernel.module().group() else {
-            return false;
-        };
+        self.kernel_port(daemon).is_some()
+    }
+
+    /// The port id of the daemon's socket in Jool's netlink group, if it has joined that.
+    pub fn kernel_port(&self, daemon: &Daemon) -> Option<u32> {
+        let group = self.kernel.module().group()?;
         let sockets = daemon.proc("net/netlink").unwrap_or_default();
-        sockets.lines().any(|line| {
+        sockets.lines().find_map(|line| {
             let mut fields = line.split_whitespace().skip(1);
-            let user = fields.next() == Some(USERSOCK);
-            let groups = fields.nth(1).map(|mask| u32::from_str_radix(mask, 16));
-            user && matches!(groups, Some(Ok(mask)) if mask & (1 << (group - 1)) != 0)
+            let user = fields.next()? == USERSOCK;
+            let port = fields.next()?.parse().ok()?;
+            let groups = u32::from_str_radix(fields.next()?, 16).ok()?;
+            (user && groups & (1 << (group - 1)) != 0).then_some(port)
         })
     }
 

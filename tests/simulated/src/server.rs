@@ -8,6 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -52,6 +53,8 @@ struct Shared {
     socket: OwnedFd,
     stop: EventFd,
     start: Instant,
+    /// Answers that found no room, or nobody any more.
+    undelivered: AtomicU64,
 }
 
 impl Kernel {
@@ -66,6 +69,7 @@ impl Kernel {
             socket,
             stop: EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?,
             start: Instant::now(),
+            undelivered: AtomicU64::new(0),
         });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -183,6 +187,11 @@ impl Kernel {
             .unwrap_or_default()
     }
 
+    /// How many answers were lost since the start, because the asker had no room or was gone.
+    pub fn undelivered(&self) -> u64 {
+        self.shared.undelivered.load(Ordering::Relaxed)
+    }
+
     /// The requests to Jool's family so far, those of this handle excepted.
     pub fn requests(&self) -> Vec<Request> {
         let module = self.module();
@@ -273,7 +282,10 @@ impl Shared {
             // A multicast from user space goes to a port too, 0, where nobody is: refused, but
             // delivered to the group. Losses are the receiver's to notice.
             let flags = MsgFlags::MSG_DONTWAIT;
-            let _ = sendto(self.socket.as_raw_fd(), bytes, &to, flags);
+            let sent = sendto(self.socket.as_raw_fd(), bytes, &to, flags);
+            if sent.is_err() && matches!(message, Outgoing::Port { .. }) {
+                self.undelivered.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }

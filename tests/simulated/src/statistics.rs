@@ -1,5 +1,7 @@
 //! The counters of `jool stats display` that synchronization moves.
 
+use std::ops::AddAssign;
+
 use joold::wire::jool::Version;
 
 /// The statistics of one instance that this model keeps.
@@ -63,6 +65,27 @@ pub mod id {
         } else {
             None
         }
+    }
+}
+
+impl AddAssign for Statistics {
+    fn add_assign(&mut self, other: Self) {
+        self.bib_entries += other.bib_entries;
+        self.sessions += other.sessions;
+        self.empty += other.empty;
+        self.timeout += other.timeout;
+        self.missing_ack += other.missing_ack;
+        self.advertising += other.advertising;
+        self.packet_full += other.packet_full;
+        self.queuing += other.queuing;
+        self.sessions_queued += other.sessions_queued;
+        self.sessions_sent += other.sessions_sent;
+        self.sessions_received += other.sessions_received;
+        self.sessions_dropped += other.sessions_dropped;
+        self.packets_sent += other.packets_sent;
+        self.packets_received += other.packets_received;
+        self.advertisements += other.advertisements;
+        self.acks += other.acks;
     }
 }
 

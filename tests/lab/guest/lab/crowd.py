@@ -13,12 +13,13 @@ TCP, UDP = 0, 1
 LIFETIME_MS = {TCP: 2 * 3600 * 1000, UDP: 5 * 60 * 1000}
 
 
-def fill(namespace, count):
-    """Adds `count` sessions, half of them TCP and half UDP, to the empty table of the namespace's instance.
+def fill(namespace, count, protocols=(TCP, UDP)):
+    """Adds `count` sessions, of the protocols in turn, to the empty table of the namespace's instance.
 
     Like all that comes from a peer, they are not passed on: only an advertisement does that.
     """
-    sessions = [_session(number // 2, number % 2) for number in range(count)]
+    several = len(protocols)
+    sessions = [_session(number // several, protocols[number % several]) for number in range(count)]
     with Link(namespace) as link:
         for start in range(0, count, SESSIONS_PER_REQUEST):
             link.jool(JOOLD_ADD, attribute(SESSION_ENTRIES, b"".join(sessions[start:start + SESSIONS_PER_REQUEST]),

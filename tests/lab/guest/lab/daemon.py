@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 from .network import SYNC4
-from .system import inside, wait_for
+from .system import inside, poll, wait_for
 
 OURS = "/tmp/lab/joold"
 UPSTREAM = "/usr/bin/joold"
@@ -31,28 +31,42 @@ class SystemLog:
 
     def __init__(self):
         self._lines = collections.defaultdict(list)
-        self.start()
+        self.open()
 
-    def start(self):
+    def open(self, reads=True):
+        """As at its start. One that never `reads` is full from its start."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with contextlib.suppress(FileNotFoundError):
             os.unlink("/dev/log")
         self._socket.bind("/dev/log")
         os.chmod("/dev/log", 0o666)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._reader = threading.Thread(target=self._read, args=(self._socket,), daemon=True)
-        self._reader.start()
+        if reads:
+            threading.Thread(target=self._read, args=(self._socket,), daemon=True).start()
+        else:
+            self._fill()
 
-    def stop(self):
-        """What a restart begins with: nobody listens."""
+    def close(self):
+        """As when it ends: nobody is there to log to."""
+        os.unlink("/dev/log")
+        # Which also ends the thread's wait.
         self._socket.shutdown(socket.SHUT_RDWR)
-        self._reader.join()
         self._socket.close()
 
-    def _read(self, socket_):
+    @staticmethod
+    def _fill():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(BlockingIOError):
+            sender.setblocking(False)
+            while True:
+                sender.sendto(b"<30>lab: nobody reads this", "/dev/log")
+
+    def _read(self, own):
         while True:
-            line, ancillary, _, _ = socket_.recvmsg(4096, socket.CMSG_SPACE(12))
-            if not line:
+            try:
+                line, ancillary, _, _ = own.recvmsg(4096, socket.CMSG_SPACE(12))
+            except OSError:
+                return
+            if not ancillary:
                 return
             for level, kind, data in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
@@ -72,21 +86,30 @@ def manuals_netsocket(family, namespace):
 
 class Daemon:
     def __init__(self, kind, namespace, netsocket, syslog, instance="default", stats_port=STATS_PORT,
-                 wrapper=(), options=("--stderr",), modsocket=None):
+                 wrapper=(), options=("--stderr",), modsocket=None, directory="/tmp"):
         """`kind` is "ours" or "upstream"; `wrapper` is a command that runs the daemon (strace, say), `options`
-        are of ours, for upstream's has none, and `modsocket` is what the module file has besides the instance."""
+        are of ours, for upstream's has none, `modsocket` is what the module file has besides the instance, and
+        `directory` is where its files and what it writes are."""
         self.kind = kind
         self.namespace = namespace
         self.instance = instance
         self.stats_port = stats_port
         self._syslog = syslog
-        self._base = f"/tmp/{namespace}-{instance}-{stats_port}"
+        self._base = f"{directory}/{namespace}-{instance}-{stats_port}"
         program = [OURS, *options] if kind == "ours" else [UPSTREAM]
         arguments = [self._file("netsocket.json", netsocket),
                      self._file("modsocket.json", {"instance": instance, **(modsocket or {})}), str(stats_port)]
-        with inside(namespace), open(self._base + ".log", "w") as output:
-            self.process = subprocess.Popen([*wrapper, *program, *arguments], stdin=subprocess.DEVNULL,
-                                            stdout=output, stderr=subprocess.STDOUT, cwd="/tmp")
+        self._command = [*wrapper, *program, *arguments]
+        self._run("w")
+
+    def _run(self, mode):
+        with inside(self.namespace), open(self._base + ".log", mode) as output:
+            self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=output,
+                                            stderr=subprocess.STDOUT, cwd="/tmp")
+
+    def run_again(self):
+        """The same after it has ended, with the same log."""
+        self._run("a")
 
     def _file(self, suffix, content):
         path = f"{self._base}-{suffix}"
@@ -151,6 +174,12 @@ class Daemon:
         """The same as {name: number}."""
         lines = self.statistics("::1").splitlines()
         return {name: int(value) for name, value in (line.split(",") for line in lines)}
+
+    def answers_by_log(self):
+        """Whether a line that our daemon is asked for comes."""
+        told = len(ALL_COUNTERS.findall(self.log()))
+        self.process.send_signal(signal.SIGUSR1)
+        return poll(lambda: len(ALL_COUNTERS.findall(self.log())) > told, patience=5)
 
     def counted(self, what):
         """How much of it our daemon says that it has counted. Upstream's has no such counters."""

@@ -3,9 +3,9 @@
 NOTE = "In parentheses: ours as a share of upstream's. Emulated processor: ratios travel, times do not."
 
 
-def show(scenario, runs, bases):
+def show(scenario, runs, bases, *notes):
     """`runs` is {title: {what was measured: number, or text}}, in the order of the columns, and `bases` is
-    {title: title of the run that it is compared with}."""
+    {title: title of the run that it is compared with}. `notes` stand for the usual one."""
     runs = {title: figures for title, figures in runs.items() if figures}
     if not runs:
         return
@@ -15,7 +15,7 @@ def show(scenario, runs, bases):
                                         for title in titles)] for name in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles) + 1)]
     lines.insert(1, ["-" * width for width in widths])
-    print(f"\nFigures of {scenario}. {NOTE}\n")
+    print(f"\nFigures of {scenario}. {' '.join(notes) or NOTE}\n")
     for line in lines:
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |")
     print()

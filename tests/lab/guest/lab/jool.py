@@ -19,8 +19,8 @@ class Instance:
     def jool(self, *words):
         return command("jool", "--instance", self.name, *words, namespace=self.namespace)
 
-    def add(self, flush_deadline_ms=20, pool4=POOL4, ports="61001-65535"):
-        """Adds the instance with synchronization on; a deadline of None leaves Jool's default."""
+    def add(self, flush_deadline_ms=20, pool4=POOL4, ports="61001-65535", enabled=True):
+        """Adds the instance, by default with synchronization on; a deadline of None leaves Jool's default."""
         command("jool", "instance", "add", self.name, "--netfilter", "--pool6", POOL6,
                 namespace=self.namespace)
         self.jool("pool4", "add", pool4, ports, "--tcp")
@@ -28,7 +28,8 @@ class Instance:
         self.jool("pool4", "add", pool4, "0-65535", "--icmp")
         if flush_deadline_ms is not None:
             self.set("ss-flush-deadline", flush_deadline_ms)
-        self.set("ss-enabled", "true")
+        if enabled:
+            self.set("ss-enabled", "true")
         return self
 
     def remove(self):

@@ -30,8 +30,9 @@ link add six-h netns sw type veth peer name eth0 netns h6
 link add four-j netns sw type veth peer name four netns j
 link add four-k netns sw type veth peer name four netns k
 link add four-h netns sw type veth peer name eth0 netns h4
-link add sync netns j type veth peer name sync netns k
 """
+
+_SYNC = "link add sync netns j type veth peer name sync netns k\n"
 
 # Without an IGMP or MLD querier, snooping would stop forwarding multicast after a while.
 _SWITCH = """
@@ -59,12 +60,15 @@ _ROUTER = """
 link set lo up
 address add 2001:db8:6::{number}/64 dev six
 address add 192.0.2.{number}/24 dev four
-address add {sync6}/64 dev sync
-address add {sync4}/24 dev sync
 link set six up
 link set four up
-link set sync up
 route add {many} via {host4}
+"""
+
+_ROUTER_SYNC = """
+address replace {sync6}/64 dev sync
+address replace {sync4}/24 dev sync
+link set sync up
 """
 
 _BECOME_ACTIVE = f"""
@@ -75,6 +79,8 @@ address add {POOL4}/32 dev vrrp4
 link set vrrp6 up
 link set vrrp4 up
 """
+
+_SPLIT = f"route add {POOL6.removesuffix('/96')}198.19.0.0/112 via 2001:db8:6::3\n"
 
 _BECOME_PASSIVE = "link delete vrrp6\nlink delete vrrp4\n"
 
@@ -118,12 +124,32 @@ class Network:
         ip(_HOST6, "h6")
         ip(_HOST4, "h4")
         for name, number in (("j", 2), ("k", 3)):
-            ip(_ROUTER.format(number=number, sync6=SYNC6[name], sync4=SYNC4[name], many=MANY_HOSTS4,
-                              host4=HOST4), name)
+            ip(_ROUTER.format(number=number, many=MANY_HOSTS4, host4=HOST4), name)
+        self.build_sync()
         self.activate("j")
-        # The kernel takes up to a second to notice a new link, and drops what is sent over it meanwhile.
-        for name in NAMESPACES:
+        self.wait_for_links(NAMESPACES)
+
+    def build_sync(self):
+        """The sync link, new."""
+        ip(_SYNC)
+        for name in "jk":
+            self.set_up_sync(name)
+
+    @staticmethod
+    def set_up_sync(name):
+        """Up, with both its addresses: those of IPv6 go when it goes down."""
+        ip(_ROUTER_SYNC.format(sync6=SYNC6[name], sync4=SYNC4[name]), name)
+
+    @staticmethod
+    def wait_for_links(names):
+        """The kernel takes up to a second to notice a new link, and drops what is sent over it meanwhile."""
+        for name in names:
             wait_for(f"the links of {name} to be up", lambda name=name: links_down(name), lambda seen: not seen)
+
+    @staticmethod
+    def split():
+        """From here on, half of the many hosts are reached through K: 198.19.0.0/16."""
+        ip(_SPLIT, "h6")
 
     @staticmethod
     def _delete():

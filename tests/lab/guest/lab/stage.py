@@ -21,8 +21,10 @@ class Stage:
 
     _syslog = None
 
-    def __init__(self, report, scenario, pair=("ours", "ours"), family=None, title=None):
-        """`title` stands for the daemons in the report where their names do not tell this run from another."""
+    def __init__(self, report, scenario, pair=("ours", "ours"), family=None, title=None, only=""):
+        """`title` stands for the daemons in the report where their names do not tell this run from another; of what
+        a scenario does one by one, it does what has `only` in its name."""
+        self.only = only
         self.report = report
         self.scenario = scenario
         self.pair = pair
@@ -36,6 +38,7 @@ class Stage:
         self._details_shown = False
         if Stage._syslog is None:
             Stage._syslog = SystemLog()
+        self.syslog = Stage._syslog
 
     @property
     def syslog(self):
@@ -89,19 +92,24 @@ class Stage:
     def start(self, kind, namespace, netsocket=None, **options):
         """Starts a daemon, by default with the manual's example, and waits until it hears everything."""
         netsocket = netsocket or manuals_netsocket(self.family, namespace)
-        daemon = Daemon(kind, namespace, netsocket, Stage._syslog, **options)
+        daemon = Daemon(kind, namespace, netsocket, self.syslog, **options)
         self.daemons.append(daemon)
         daemon.wait_until_ready(netsocket["multicast address"])
         return daemon
 
-    def start_pair(self, netsocket=None, modsocket=None):
+    def start_pair(self, netsocket=None, modsocket=None, **options):
         """The daemons of this run's pair, at J and at K. The files of ours have these keys besides the manual's."""
         def start(kind, namespace):
             if kind != "ours":
-                return self.start(kind, namespace)
+                return self.start(kind, namespace, **options)
             return self.start(kind, namespace, manuals_netsocket(self.family, namespace) | (netsocket or {}),
-                              modsocket=modsocket)
+                              modsocket=modsocket, **options)
         return start(self.pair[0], "j"), start(self.pair[1], "k")
+
+    def stop_daemons(self):
+        for daemon in self.daemons:
+            daemon.stop()
+        self.daemons.clear()
 
     def check_same_tables(self, made_by, at, what, protocols=PROTOCOLS):
         """Waits until `at` has every session of `made_by`, and checks each of them, entry by entry."""

@@ -34,11 +34,11 @@ def run(stage):
 
 def restart_syslog(stage, daemon):
     """Has the daemon log a line while there is no syslog; nothing is said when it is back, but of that line."""
-    stage.syslog.stop()
+    stage.syslog.close()
     before = len(open_files(daemon))
     daemon.process.send_signal(signal.SIGUSR1)
     poll(lambda: len(open_files(daemon)), lambda seen: seen < before)
-    stage.syslog.start()
+    stage.syslog.open()
     wanted = f"<{DAEMON_WARNING}>joold[{daemon.process.pid}]: log lines lost while syslog was not there or took none: 1"
     log = poll(daemon.log, lambda seen: wanted in seen)
     stage.check("syslog, when it is back, is told of the line that it missed", wanted in log, wanted, log)
