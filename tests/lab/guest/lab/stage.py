@@ -41,10 +41,6 @@ class Stage:
         self.syslog = Stage._syslog
 
     @property
-    def syslog(self):
-        return Stage._syslog
-
-    @property
     def column(self):
         return self.title + (f" {self.family}" if self.family else "")
 
