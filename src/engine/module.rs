@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Instant;
 
-use super::refresh::Refreshes;
 use super::{Engine, Event, Module, Reason, Spelling, quoted};
 use crate::wire::globals::Global;
 use crate::wire::instance::{Refusal, Snapshot};
@@ -161,7 +160,11 @@ impl Engine {
 
     /// Another module writes sessions in another way, and has none of the old one's.
     fn forget_refreshes(&mut self, now: Instant) {
-        let held = self.refreshes.as_mut().map_or(0, Refreshes::clear);
+        let Some(refreshes) = &mut self.refreshes else {
+            return;
+        };
+        let held = refreshes.clear();
+        self.counters.follow(refreshes);
         if held > 0 {
             self.lose_several(now, Reason::OtherFormat, held as u64, || {
                 format!("{held} of them")

@@ -118,3 +118,24 @@ fn a_new_modules_batches_are_served_and_an_old_ones_are_not() {
     let request = netlink::Message::new_checked(engine.acknowledgements()).unwrap();
     assert_eq!(request.kind(), FAMILY);
 }
+
+#[test]
+fn what_an_earlier_modules_format_leaves_behind_is_counted_once_and_held_no_more() {
+    let limits = Limits {
+        window: 1000,
+        sessions: 16,
+    };
+    let now = Instant::now();
+    let mut engine = Engine::new(InstanceName::DEFAULT, now).merging_refreshes(limits, 0);
+    engine.module_found(now, FAMILY, None);
+    for _ in 0..2 {
+        let mut batch = FromModule::batch("default").version(Version::SUPPORTED);
+        engine.on_kernel(now, 0, &mut batch.bytes);
+    }
+    assert_eq!(engine.counters().held, 1);
+    engine.module_found(now, FAMILY + 1, Some(Version::new(4, 1, 9)));
+    assert_eq!((engine.counters().held, engine.due()), (0, None));
+    engine.give_up_held(now);
+    let lost = [Reason::OtherFormat, Reason::HeldNotSent].map(|r| engine.counters().lost(r));
+    assert_eq!(lost, [1, 0]);
+}
