@@ -136,7 +136,7 @@ fn until_whole(mut ask: impl FnMut() -> io::Result<Answers>) -> io::Result<Answe
 
 /// How much answers a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
+pub enum Extent {
     /// One message.
     One,
     /// Messages up to the one that says that it is the last, in as many datagrams as it takes.
@@ -160,7 +160,10 @@ impl Answers {
     }
 
     /// Takes what belongs to the question with that sequence number. Whether that was all.
-    fn take(&mut self, datagram: &[u8], sequence: u32, extent: Extent) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// The kernel's error, and [`io::ErrorKind::InvalidData`] when `datagram` is malformed.
+    pub fn take(&mut self, datagram: &[u8], sequence: u32, extent: Extent) -> io::Result<bool> {
         for message in Messages::new(datagram) {
             let message = message.map_err(malformed)?;
             // A question that was given up may be answered late.

@@ -49,7 +49,8 @@ pub enum Found {
 }
 
 impl Found {
-    fn of(description: &Description<'_>) -> Self {
+    /// What the description of a family with Jool's name shows.
+    pub fn of(description: &Description<'_>) -> Self {
         let group = description
             .groups()
             .find(|group| group.name == GROUP.as_bytes());
@@ -159,7 +160,8 @@ fn describe(message: netlink::Message<'_>) -> Result<Description<'_>, crate::wir
     generic::Message::new_checked(message).and_then(Description::new_checked)
 }
 
-fn names_us(datagram: &[u8]) -> bool {
+/// Whether one of the controller's messages in `datagram` is about Jool's family.
+pub fn names_us(datagram: &[u8]) -> bool {
     Messages::new(datagram)
         .map_while(Result::ok)
         .filter_map(|message| describe(message).ok())

@@ -101,7 +101,11 @@ impl Interfaces {
         Self::read(&links, &addresses)
     }
 
-    fn read(links: &Answers, addresses: &Answers) -> io::Result<Self> {
+    /// What the kernel's lists of links and of addresses say.
+    ///
+    /// # Errors
+    /// When one of their messages is malformed.
+    pub fn read(links: &Answers, addresses: &Answers) -> io::Result<Self> {
         let mut all = Vec::new();
         for link in links.of_kind(link::NEW) {
             all.extend(Interface::of(&Link::new_checked(link).map_err(malformed)?));

@@ -1,16 +1,6 @@
-//! A datagram's sessions, in both formats: what is understood reads back the same once written.
 #![no_main]
 
-use joold::wire::session::{Format, sessions};
+use joold_properties::what_parses_as_a_session_writes_back_the_same;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|datagram: &[u8]| {
-    for format in [Format::Flat, Format::Nested] {
-        for session in sessions(datagram, format).map_while(Result::ok) {
-            let mut written = Vec::new();
-            session.emit(format, &mut written);
-            let read: Vec<_> = sessions(&written, format).collect();
-            assert_eq!(read, [Ok(session)]);
-        }
-    }
-});
+fuzz_target!(|bytes: &[u8]| what_parses_as_a_session_writes_back_the_same(bytes));
