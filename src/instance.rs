@@ -7,14 +7,14 @@ use neli::consts::socket::NlFamily;
 
 use crate::control::{Control, malformed};
 use crate::wire::globals::Global;
-use crate::wire::instance::{Refusal, Snapshot};
+use crate::wire::instance::{Refusal, STATUS, Snapshot};
 use crate::wire::jool::{Command, Message, flag, root};
 use crate::wire::netlink::{self, Attribute, FLAG_NESTED};
 use crate::wire::pool4::{self, Pool4};
 use crate::wire::request::{self, Address};
 
-/// More pages than any answer has.
-const PAGES: usize = 64;
+/// More pages than any answer has, but for those of a very large pool4: some 13,000 addresses.
+const PAGES: usize = 256;
 
 /// What came of a request: an answer, or the module's refusal.
 pub type Answered<T> = Result<T, Refusal>;
@@ -33,6 +33,19 @@ impl Instance {
         })
     }
 
+    /// Asks whether the instance is there. Unlike any other question about one that is not, this
+    /// leaves no line in the kernel's log.
+    ///
+    /// # Errors
+    /// As [`Instance::look`].
+    pub fn is_there(&mut self, address: &Address) -> io::Result<Answered<bool>> {
+        let question = request::question(address, Command::InstanceHello);
+        self.ask(address, question, |message| {
+            let status = message.attributes().find(STATUS);
+            Ok(status.and_then(|status| status.u8()) == Some(0))
+        })
+    }
+
     /// Asks for globals and statistics, and for pool4 if that is wanted.
     ///
     /// # Errors
@@ -48,10 +61,9 @@ impl Instance {
             return Ok(Err(refusal));
         }
         if pool4 {
-            match self.pool4(address)? {
-                Ok(pool4) => snapshot.pool4 = Some(pool4),
-                Err(refusal) => return Ok(Err(refusal)),
-            }
+            // It may change while it is listed, or have no end; the rest is none the worse for it.
+            let listed = self.pool4(address).ok().and_then(Result::ok);
+            snapshot.pool4 = Some(listed.unwrap_or_else(Pool4::too_large));
         }
         Ok(Ok(snapshot))
     }

@@ -107,6 +107,11 @@ impl Place {
         spots.any(|spot| spot.index == index)
     }
 
+    /// Whether an end waits for a route, whose coming is not heard of.
+    pub fn lacks_route(&self) -> bool {
+        self.incoming.lacks_route() || self.outgoing.lacks_route()
+    }
+
     /// Whether a socket would have nothing to do.
     pub fn is_nowhere(&self) -> bool {
         self.incoming.index().is_none() && self.outgoing.index().is_none()
@@ -234,6 +239,10 @@ impl End {
     /// The address by which the file names the interface, if it does.
     pub fn address(&self) -> Option<IpAddr> {
         self.link.as_ref()?.address()
+    }
+
+    fn lacks_route(&self) -> bool {
+        self.condition == Condition::NoRoute
     }
 
     /// Whether datagrams pass here.

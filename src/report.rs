@@ -44,6 +44,7 @@ pub fn log(event: &Event) {
         | Event::InstanceRecreated
         | Event::Changed { .. }
         | Event::LacksGlobal(_)
+        | Event::Pool4TooLarge
         | Event::Serving { .. }
         | Event::SynchronizationIsOff
         | Event::SynchronizationTurnedOff
@@ -86,7 +87,11 @@ fn log_instance(event: &Event) {
             log::error!("the instance was removed, and nothing is synchronized: {words}; {CREATE}");
         }
         Event::InstanceRecreated => log::info!(
-            "the instance was created anew; run \"jool session advertise\" on another router to fill it"
+            "the instance was created anew, or its configuration replaced (\"jool file handle\"); if its \
+             table is empty, run \"jool session advertise\" on another router to fill it"
+        ),
+        Event::Pool4TooLarge => log::info!(
+            "pool4 has too many ranges to compare each session with; those outside it are not left out"
         ),
         Event::Changed { global, from, to } => {
             let (from, to) = (global.text(*from), global.text(*to));

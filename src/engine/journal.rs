@@ -44,6 +44,8 @@ pub enum Event {
         /// What it is.
         to: u32,
     },
+    /// The instance's pool4 has more than can be compared with each session.
+    Pool4TooLarge,
     /// The module file wants a global that the module does not have.
     LacksGlobal(Global),
     /// The instance is as it should be, and synchronizes; `ss-flush-deadline` in ms, if it is known.

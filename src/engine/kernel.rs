@@ -122,13 +122,7 @@ impl Engine {
             return None;
         }
         if !message.version().speaks_with(self.address.version) {
-            let (theirs, ours) = (message.version(), self.address.version);
-            self.lose(now, Reason::ForeignVersion, || {
-                format!(
-                    "the module is Jool {theirs}, this joold speaks {}.{}",
-                    ours.major, ours.minor
-                )
-            });
+            self.foreign_version(now, message.version());
             return None;
         }
         let container = match message.sessions() {
@@ -161,11 +155,8 @@ impl Engine {
     fn is_ours(&self, field: &[u8]) -> bool {
         match self.spelling {
             Spelling::Unknown => self.configured.matches(field),
-            Spelling::Adopted => {
-                field.starts_with(self.address.instance.field())
-                    || field.starts_with(self.configured.field())
-            }
-            Spelling::Exact => field.starts_with(self.configured.field()),
+            Spelling::Adopted => self.address.instance.is(field) || self.configured.is(field),
+            Spelling::Exact => self.configured.is(field),
         }
     }
 

@@ -14,7 +14,9 @@ impl Engine {
     /// tells. If that is news, whatever was known of an earlier one is forgotten.
     pub fn module_found(&mut self, now: Instant, family: u16, version: Option<Version>) {
         self.doubts_module = false;
-        if self.module == Module::Loaded && self.address.family == family {
+        // Some kernels give a module that was loaded again the number of the one before.
+        let is_other = version.is_some() && self.version.is_some() && version != self.version;
+        if self.module == Module::Loaded && self.address.family == family && !is_other {
             return;
         }
         self.module = Module::Loaded;
@@ -27,10 +29,27 @@ impl Engine {
         self.flush.end();
         self.watch.begin(now);
         self.journal.note(Event::ModuleLoaded(version));
-        if let Some(version) = version.filter(|version| version.speaks_with(Version::SUPPORTED)) {
-            self.adopt(now, version);
+        match version {
+            Some(version) if version.speaks_with(Version::SUPPORTED) => self.adopt(now, version),
+            Some(version) => {
+                // It would refuse each request.
+                self.watch.end();
+                self.foreign_version(now, version);
+            }
+            None => (),
         }
         self.readdress();
+    }
+
+    /// The module speaks another language.
+    pub(super) fn foreign_version(&mut self, now: Instant, theirs: Version) {
+        let ours = self.address.version;
+        self.lose(now, Reason::ForeignVersion, || {
+            format!(
+                "the module is Jool {theirs}, this joold speaks {}.{}",
+                ours.major, ours.minor
+            )
+        });
     }
 
     /// The module is not loaded (any more).
@@ -67,6 +86,16 @@ impl Engine {
         self.watch.due()
     }
 
+    /// Whether the instance should only be asked whether it is there.
+    pub fn looks_for_instance(&self) -> bool {
+        self.watch.is_missing()
+    }
+
+    /// It was asked that.
+    pub fn instance_looked_for(&mut self, now: Instant, is_there: bool) {
+        self.watch.looked_for(now, is_there);
+    }
+
     /// Whether the instance should be asked for its pool4 as well.
     pub fn wants_pool4(&self) -> bool {
         self.watch.wants_pool4()
@@ -92,11 +121,13 @@ impl Engine {
         if !self.watch.take_fresh() {
             return false;
         }
-        self.flush
-            .begin(now, self.watch.get(Global::SsFlushDeadline));
-        // A new instance is known by counting less than before: this one is seen to have counted
-        // the acknowledgement.
-        self.watch.look_again(now);
+        if self.watch.is_on() {
+            self.flush
+                .begin(now, self.watch.get(Global::SsFlushDeadline));
+            // A new instance is known by counting less than before: this one is seen to have
+            // counted the acknowledgement.
+            self.watch.look_again(now);
+        }
         self.watch.is_on()
     }
 
@@ -105,7 +136,15 @@ impl Engine {
         let words = || quoted(refusal.code, &refusal.text);
         self.flush.end();
         match refusal.code {
-            libc::ESRCH => self.watch.missing(now, words, &mut self.journal),
+            libc::ESRCH => {
+                self.watch.missing(now, words, &mut self.journal);
+                if self.spelling == Spelling::Adopted {
+                    // That one is gone, and the next may be spelt as the file does.
+                    self.spelling = Spelling::Unknown;
+                    self.address.instance = self.configured;
+                    self.readdress();
+                }
+            }
             _ if !self.watch.refused(now, refusal.code) => (),
             libc::EPERM => self.lose(now, Reason::NotPermitted, words),
             _ => self.lose(now, Reason::LookFailed, words),
@@ -114,6 +153,7 @@ impl Engine {
 
     /// The kernel refused to change the instance's globals.
     pub fn change_refused(&mut self, now: Instant, refusal: &Refusal) {
+        self.watch.change_refused(now);
         self.lose(now, Reason::SettingRefused, || {
             quoted(refusal.code, &refusal.text)
         });

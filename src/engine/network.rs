@@ -97,6 +97,11 @@ impl Engine {
             self.counters.lose(Reason::ModuleMissing, 1);
             return FromNetwork::Ignore;
         }
+        if !self.watch.takes_sessions() {
+            // Why was told when it was news. The kernel would put a line in its log for each.
+            self.counters.lose(Reason::NotTaken, 1);
+            return FromNetwork::Ignore;
+        }
         if length == 0 {
             self.lose(now, Reason::EmptyDatagram, || format!("from {source}"));
             return FromNetwork::Ignore;

@@ -54,13 +54,17 @@ reasons! {
     NotPermitted => "the kernel does not let joold do its work",
         "run joold as root or with CAP_NET_ADMIN, outside of any user namespace";
     /// The kernel answered any request with ESRCH.
-    InstanceMissing => "sessions and requests dropped while the instance was missing", "";
+    InstanceMissing => "requests refused while the instance was missing", "";
     /// The instance could not be looked at.
     LookFailed => "cannot ask the kernel for the instance's globals",
         "joold asks again every few seconds; until then, lifetimes from the network are not limited";
     /// The instance's globals could not be changed.
     SettingRefused => "the kernel refused to change the instance's globals",
-        "compare the keys \"ss-...\" of the module file with \"jool global display\"";
+        "if it names a BIB entry, add its address to pool4 or wait until it is gone; otherwise compare the \
+         keys \"ss-...\" of the module file with \"jool global display\"";
+    /// Sessions came from the network while the instance was missing, did not synchronize, or did
+    /// not let the daemon ask for anything.
+    NotTaken => "datagrams dropped while the instance took no sessions", "";
     /// Sessions came from the network, or a request was on its way, while the module was not loaded.
     ModuleMissing => "sessions and requests dropped while Jool's kernel module was not loaded", "";
     /// The controller could not be asked for Jool's family.

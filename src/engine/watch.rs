@@ -16,14 +16,25 @@ use crate::wire::statistics::Statistics;
 /// How often an instance is looked at that is there.
 const PERIOD: Duration = Duration::from_secs(3);
 
+/// How often it is looked at while it does not synchronize: nothing is passed to it meanwhile.
+const PERIOD_OFF: Duration = Duration::from_secs(1);
+
 /// How often it is looked for while it is missing.
-const SEARCH: Duration = Duration::from_secs(1);
+const SEARCH: Duration = Duration::from_millis(500);
+
+/// The longest time to the next look while the kernel refuses it, and to the next try of a change
+/// that it refuses. Each refusal is a line in the kernel's log, and for a change the kernel looks
+/// through all of the instance's table.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The least time between two looks, whatever hints there are.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// How many looks pass before pool4 is asked for again.
 const POOL4_PERIOD: u32 = 10;
+
+/// How long pool4 is believed at least, whatever comes from the network.
+const POOL4_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of the instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,20 +45,30 @@ enum Presence {
     Missing,
     /// It is there.
     Present,
-    /// The kernel does not tell: an errno.
-    Refused(i32),
+    /// The kernel does not tell, for the daemon may not ask.
+    Forbidden,
 }
 
 /// One instance's state over time.
 #[derive(Debug)]
 pub struct Watch {
     wanted: Values,
+    /// What of that was not set yet since the instance appeared, or since it is wanted.
+    pending: Values,
     presence: Presence,
     globals: Globals,
     statistics: Statistics,
     pool4: Pool4,
     /// In how many looks pool4 is asked for again.
     pool4_in: u32,
+    /// When it was asked for last.
+    pool4_seen: Option<Instant>,
+    /// How often in a row the kernel refused to tell, and how it did last: an errno.
+    refusals: (u32, i32),
+    /// How often in a row the kernel refused to change anything.
+    refused_changes: u32,
+    /// When that is tried again.
+    change_due: Option<Instant>,
     /// Whether the instance was configured since it appeared.
     settled: bool,
     /// Whether that is news.
@@ -61,11 +82,16 @@ impl Watch {
     pub fn new(wanted: Values) -> Self {
         Self {
             wanted,
+            pending: wanted,
             presence: Presence::Unknown,
             globals: Globals::default(),
             statistics: Statistics::default(),
             pool4: Pool4::default(),
             pool4_in: 0,
+            pool4_seen: None,
+            refusals: (0, 0),
+            refused_changes: 0,
+            change_due: None,
             settled: false,
             fresh: false,
             last: None,
@@ -73,11 +99,22 @@ impl Watch {
         }
     }
 
-    /// Other globals are wanted from here on.
+    /// Other globals are wanted from here on. Those that were wanted before stay as they are, for
+    /// somebody may have changed them since.
     pub fn want(&mut self, now: Instant, wanted: Values) {
+        for global in Global::ALL {
+            if wanted.get(global) != self.wanted.get(global) {
+                self.pending.set(global, wanted.get(global));
+                self.settled = false;
+            }
+        }
         self.wanted = wanted;
-        self.settled = false;
+        self.retry_changes();
         self.due = self.due.map(|_| now);
+    }
+
+    fn retry_changes(&mut self) {
+        (self.refused_changes, self.change_due) = (0, None);
     }
 
     /// A module has come: whatever instance it has is another one.
@@ -93,6 +130,9 @@ impl Watch {
 
     /// Something hints at a change.
     pub fn hint(&mut self, now: Instant) {
+        if self.refusals.0 > 0 {
+            return;
+        }
         let soonest = self.last.map_or(now, |last| last + PAUSE);
         self.due = self.due.map(|due| due.min(soonest.max(now)));
     }
@@ -107,6 +147,15 @@ impl Watch {
         self.due
     }
 
+    /// Whether the instance takes sessions from the network, as far as is known.
+    pub fn takes_sessions(&self) -> bool {
+        match self.presence {
+            Presence::Unknown => true,
+            Presence::Present => self.get(Global::SsEnabled) != Some(0),
+            Presence::Missing | Presence::Forbidden => false,
+        }
+    }
+
     /// Whether the next look should ask for pool4, which seldom changes.
     pub fn wants_pool4(&self) -> bool {
         self.pool4_in == 0
@@ -114,8 +163,10 @@ impl Watch {
 
     /// A session came whose mask is not in pool4, as far as that is known.
     pub fn doubt_pool4(&mut self, now: Instant) {
-        self.pool4_in = 0;
-        self.hint(now);
+        if self.pool4_seen.is_none_or(|seen| now >= seen + POOL4_PAUSE) {
+            self.pool4_in = 0;
+            self.hint(now);
+        }
     }
 
     /// Which masks the instance's sessions can have, if that is known.
@@ -151,7 +202,6 @@ impl Watch {
         state: Snapshot,
         journal: &mut Journal,
     ) -> Vec<(Global, u32)> {
-        self.looked(now, PERIOD);
         let is_anew =
             self.presence == Presence::Present && state.statistics.is_anew(&self.statistics);
         let appeared = match self.presence {
@@ -159,7 +209,8 @@ impl Watch {
             _ => true,
         };
         if appeared {
-            self.settled = false;
+            (self.settled, self.pending) = (false, self.wanted);
+            self.retry_changes();
             journal.note(match is_anew {
                 true => Event::InstanceRecreated,
                 false => Event::InstanceFound,
@@ -169,8 +220,16 @@ impl Watch {
         self.presence = Presence::Present;
         self.globals = state.globals;
         self.statistics = state.statistics;
+        self.refusals = (0, 0);
+        self.looked(now, if self.is_on() { PERIOD } else { PERIOD_OFF });
         match state.pool4 {
-            Some(pool4) => (self.pool4, self.pool4_in) = (pool4, POOL4_PERIOD),
+            Some(pool4) => {
+                if pool4.is_too_large() && !self.pool4.is_too_large() {
+                    journal.note(Event::Pool4TooLarge);
+                }
+                (self.pool4, self.pool4_in) = (pool4, POOL4_PERIOD);
+                self.pool4_seen = Some(now);
+            }
             None if appeared => (self.pool4, self.pool4_in) = (Pool4::default(), 0),
             None => self.pool4_in = self.pool4_in.saturating_sub(1),
         }
@@ -183,7 +242,10 @@ impl Watch {
             }
             return Vec::new();
         }
-        let differing = self.wanted.differing(&self.globals.values);
+        if self.change_due.is_some_and(|due| due > now) {
+            return Vec::new();
+        }
+        let differing = self.pending.differing(&self.globals.values);
         let changes: Vec<_> = differing
             .map(|(global, wanted, _)| (global, wanted))
             .collect();
@@ -206,10 +268,12 @@ impl Watch {
     fn settle(&mut self, journal: &mut Journal) {
         (self.settled, self.fresh) = (true, true);
         for global in Global::ALL {
-            if self.wanted.get(global).is_some() && self.get(global).is_none() {
+            if self.pending.get(global).is_some() && self.get(global).is_none() {
                 journal.note(Event::LacksGlobal(global));
             }
         }
+        self.pending = Values::default();
+        self.retry_changes();
         let deadline = self.get(Global::SsFlushDeadline);
         journal.note(match self.is_on() {
             true => Event::Serving { deadline },
@@ -228,13 +292,29 @@ impl Watch {
         self.looked(now, PERIOD);
     }
 
+    /// The kernel refused the changes, which are tried again later and later.
+    pub fn change_refused(&mut self, now: Instant) {
+        self.change_due = Some(now + pause(self.refused_changes));
+        self.refused_changes = self.refused_changes.saturating_add(1);
+    }
+
+    /// The instance is missing, and was looked for.
+    pub fn looked_for(&mut self, now: Instant, is_there: bool) {
+        self.looked(now, SEARCH);
+        if is_there {
+            // How it is configured is another question.
+            self.presence = Presence::Unknown;
+            self.due = Some(now);
+        }
+    }
+
     /// The kernel says that there is no such instance; `words` are its own.
     pub fn missing(&mut self, now: Instant, words: impl FnOnce() -> String, journal: &mut Journal) {
         self.looked(now, SEARCH);
         let event = match self.presence {
             Presence::Missing => None,
             Presence::Present => Some(Event::InstanceRemoved(words())),
-            Presence::Unknown | Presence::Refused(_) => Some(Event::InstanceMissing(words())),
+            Presence::Unknown | Presence::Forbidden => Some(Event::InstanceMissing(words())),
         };
         self.forget(Presence::Missing);
         if let Some(event) = event {
@@ -242,12 +322,16 @@ impl Watch {
         }
     }
 
-    /// The kernel does not tell what the instance is like. Returns whether that is news.
+    /// The kernel does not tell what the instance is like. What is known of it stays, unless the
+    /// daemon may not ask at all. Returns whether that is news.
     pub fn refused(&mut self, now: Instant, code: i32) -> bool {
-        self.looked(now, PERIOD);
-        let refused = Presence::Refused(code);
-        let is_news = self.presence != refused;
-        self.forget(refused);
+        let (times, last) = self.refusals;
+        let is_news = times == 0 || last != code;
+        self.looked(now, pause(times));
+        if code == libc::EPERM {
+            self.forget(Presence::Forbidden);
+        }
+        self.refusals = (times.saturating_add(1), code);
         is_news
     }
 
@@ -257,12 +341,18 @@ impl Watch {
         self.statistics = Statistics::default();
         (self.pool4, self.pool4_in) = (Pool4::default(), 0);
         self.settled = false;
+        self.refusals = (0, 0);
     }
 
     fn looked(&mut self, now: Instant, next: Duration) {
         self.last = Some(now);
         self.due = Some(now + next);
     }
+}
+
+/// Twice as long after each refusal.
+fn pause(refusals: u32) -> Duration {
+    (PERIOD * (1 << refusals.min(8))).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -447,6 +537,82 @@ mod tests {
     }
 
     #[test]
+    fn a_look_that_is_refused_is_taken_again_later_and_later_and_no_hint_hurries_it() {
+        let mut watched = Watched::new(on());
+        let mut now = watched.now;
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            watched.watch.refused(now, libc::EINVAL);
+            watched.watch.hint(now);
+            let due = watched.watch.due().unwrap();
+            pauses.push((due - now).as_secs());
+            now = due;
+        }
+        assert_eq!(pauses, [3, 6, 12, 24, 48, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_refusal_in_passing_is_no_new_instance() {
+        let mut watched = Watched::new(on());
+        watched.look(Some(state(true, 5)));
+        watched.told();
+        watched.watch.refused(watched.now, libc::EAGAIN);
+        assert!(watched.watch.is_on());
+        assert_eq!(watched.look(Some(state(false, 6))), []);
+        assert_eq!(watched.told(), [Event::SynchronizationTurnedOff]);
+    }
+
+    #[test]
+    fn changes_that_are_refused_are_tried_later_and_later() {
+        let mut watched = Watched::new(on());
+        let mut tries = 0;
+        let start = watched.now;
+        while watched.now < start + Duration::from_secs(600) {
+            watched.now = watched.watch.due().unwrap();
+            let seen = state(false, 0);
+            if !watched
+                .watch
+                .seen(watched.now, seen, &mut watched.journal)
+                .is_empty()
+            {
+                tries += 1;
+                watched.watch.change_refused(watched.now);
+            }
+        }
+        assert!((10..=16).contains(&tries), "{tries}");
+    }
+
+    #[test]
+    fn only_what_is_wanted_anew_is_set() {
+        let mut watched = Watched::new(on());
+        watched.look(Some(state(true, 0)));
+        watched.look(Some(state(false, 0)));
+        let mut wanted = on();
+        wanted.set(Global::SsFlushDeadline, Some(20));
+        watched.watch.want(watched.now, wanted);
+        let changes = watched.look(Some(state(false, 0)));
+        assert_eq!(changes, [(Global::SsFlushDeadline, 20)]);
+    }
+
+    #[test]
+    fn what_is_missing_is_looked_for_and_then_looked_at() {
+        let mut watched = Watched::new(on());
+        watched.look(None);
+        assert!(!watched.watch.takes_sessions());
+        let now = watched.watch.due().unwrap();
+        watched.watch.looked_for(now, false);
+        assert!(watched.watch.is_missing());
+        let now = watched.watch.due().unwrap();
+        watched.watch.looked_for(now, true);
+        assert_eq!(watched.watch.due(), Some(now));
+        assert!(watched.watch.takes_sessions());
+        watched.look(Some(state(true, 0)));
+        assert!(watched.watch.takes_sessions());
+        watched.look(Some(state(false, 0)));
+        assert!(!watched.watch.takes_sessions());
+    }
+
+    #[test]
     fn without_a_module_no_look_is_due_whatever_hints_there_are() {
         let mut watched = Watched::new(on());
         watched.watch.end();
@@ -459,6 +625,7 @@ mod tests {
         let mut watched = Watched::new(on());
         let now = watched.now;
         assert!(watched.watch.refused(now, 1));
+        assert!(!watched.watch.takes_sessions());
         assert!(!watched.watch.refused(now, 1));
         assert!(watched.watch.refused(now, 22));
     }

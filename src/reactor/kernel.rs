@@ -58,6 +58,14 @@ impl Reactor {
             return;
         }
         let address = *self.engine.address();
+        if self.engine.looks_for_instance() {
+            match self.instance.is_there(&address) {
+                Ok(Ok(is_there)) => self.engine.instance_looked_for(now, is_there),
+                Ok(Err(refusal)) => self.engine.look_refused(now, &refusal),
+                Err(error) => self.engine.look_failed(now, &error),
+            }
+            return;
+        }
         match self.instance.look(&address, self.engine.wants_pool4()) {
             Ok(Ok(state)) => {
                 let changes = self.engine.instance_seen(now, state);

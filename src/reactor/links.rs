@@ -319,7 +319,7 @@ impl Reactor {
             }
             self.links.way = Some(way);
         }
-        if place.is_nowhere() {
+        if place.is_nowhere() || place.lacks_route() {
             self.links.look_at(now + RETRY);
         }
         self.links.place = Some(place);

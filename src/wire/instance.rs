@@ -15,6 +15,10 @@ pub struct Snapshot {
     pub pool4: Option<Pool4>,
 }
 
+/// The number of the attribute of `INSTANCE_HELLO`'s answer that tells whether the instance is there:
+/// 0 if it is.
+pub const STATUS: u16 = 1;
+
 /// Jool's refusal of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

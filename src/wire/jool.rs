@@ -200,12 +200,20 @@ impl InstanceName {
 
     /// Whether `field`, of a Jool header, names this instance. Upstream compares without case.
     pub fn matches(&self, field: &[u8]) -> bool {
-        let end = field
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(field.len());
-        field[..end].eq_ignore_ascii_case(self.as_str().as_bytes())
+        named(field).eq_ignore_ascii_case(self.as_str().as_bytes())
     }
+
+    /// Whether `field` names this instance to the letter. What stands behind the name's zero means
+    /// nothing: the module takes memory for an instance as it is, and copies only the name there.
+    pub fn is(&self, field: &[u8]) -> bool {
+        named(field) == self.as_str().as_bytes()
+    }
+}
+
+/// A field up to the zero that ends it.
+fn named(field: &[u8]) -> &[u8] {
+    let end = field.iter().position(|&byte| byte == 0);
+    &field[..end.unwrap_or(field.len())]
 }
 
 impl fmt::Display for InstanceName {

@@ -36,9 +36,23 @@ const MOST: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pool4 {
     ranges: [Vec<Range>; 3],
+    is_too_large: bool,
 }
 
 impl Pool4 {
+    /// One that was not listed to its end.
+    pub fn too_large() -> Self {
+        Self {
+            is_too_large: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it has more than can be looked through for each session, or listed.
+    pub fn is_too_large(&self) -> bool {
+        self.is_too_large
+    }
+
     /// Takes one entry.
     ///
     /// # Errors
@@ -57,21 +71,18 @@ impl Pool4 {
         ) else {
             return Err(Malformed::Lacks("whole entry of pool4"));
         };
-        add(
-            ranges,
-            Range {
-                addresses,
-                ports: (min, max),
-            },
-        );
+        let ports = (min, max);
+        if !self.is_too_large {
+            add(ranges, Range { addresses, ports });
+            self.is_too_large = ranges.len() > MOST;
+        }
         Ok(())
     }
 
     /// Whether this tells which masks sessions can have: an empty pool4 stands for the router's own
     /// addresses, and a very large one would take too long to look through.
     pub fn is_known(&self) -> bool {
-        self.ranges.iter().any(|ranges| !ranges.is_empty())
-            && self.ranges.iter().all(|ranges| ranges.len() <= MOST)
+        !self.is_too_large && self.ranges.iter().any(|ranges| !ranges.is_empty())
     }
 
     /// Whether a session of that protocol (by its number) can have that mask.
@@ -85,20 +96,29 @@ impl Pool4 {
     }
 }
 
-/// What marks and iterations tell apart is one range here if it touches.
+/// What marks and iterations tell apart is one range here if it touches; so are the addresses of a
+/// prefix, which the module lists one by one.
 fn add(ranges: &mut Vec<Range>, new: Range) {
-    let touching = |range: &&mut Range| {
-        range.addresses == new.addresses
-            && u32::from(range.ports.0) <= u32::from(new.ports.1) + 1
-            && u32::from(new.ports.0) <= u32::from(range.ports.1) + 1
-    };
-    match ranges.iter_mut().find(touching) {
-        Some(range) => {
-            range.ports.0 = range.ports.0.min(new.ports.0);
-            range.ports.1 = range.ports.1.max(new.ports.1);
+    let touch = |a: (u64, u64), b: (u64, u64)| a.0 <= b.1 + 1 && b.0 <= a.1 + 1;
+    for range in ranges.iter_mut() {
+        if range.addresses == new.addresses && touch(wide(range.ports), wide(new.ports)) {
+            range.ports = union(range.ports, new.ports);
+            return;
         }
-        None => ranges.push(new),
+        if range.ports == new.ports && touch(wide(range.addresses), wide(new.addresses)) {
+            range.addresses = union(range.addresses, new.addresses);
+            return;
+        }
     }
+    ranges.push(new);
+}
+
+fn wide<T: Into<u64>>((first, last): (T, T)) -> (u64, u64) {
+    (first.into(), last.into())
+}
+
+fn union<T: Ord>(a: (T, T), b: (T, T)) -> (T, T) {
+    (a.0.min(b.0), a.1.max(b.1))
 }
 
 /// The first and the last address of a prefix.
@@ -211,7 +231,20 @@ pub(super) mod tests {
         let entries: Vec<_> = (0..=MOST as u16)
             .map(|n| (0, "192.0.2.1", 32, (n * 10, n * 10 + 8)))
             .collect();
-        assert!(!pool(&entries).is_known());
+        assert!(!pool(&entries).is_known() && pool(&entries).is_too_large());
+    }
+
+    #[test]
+    fn a_prefix_that_is_listed_address_by_address_is_one_range() {
+        let entries: Vec<_> = (0..=255).map(|n| format!("192.0.2.{n}")).collect();
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|address| (0, address.as_str(), 32, (61001, 65535)))
+            .collect();
+        let pool = pool(&entries);
+        assert_eq!(pool.ranges[TCP].len(), 1);
+        assert!(has(&pool, TCP, "192.0.2.255", 61001) && !has(&pool, TCP, "192.0.3.0", 61001));
+        assert!(pool.is_known());
     }
 
     proptest! {

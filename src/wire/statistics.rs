@@ -16,6 +16,9 @@ pub struct Statistics {
     counted: Vec<u64>,
 }
 
+/// Where the counters of a 32-bit machine may begin anew by themselves before the next look.
+const WRAPPING: std::ops::RangeInclusive<u64> = 1 << 31..=u32::MAX as u64;
+
 /// Far more than any version has.
 const MOST: u16 = 1024;
 
@@ -38,7 +41,11 @@ impl Statistics {
     /// Whether some other instance must have counted these, for something is less than `before`.
     pub fn is_anew(&self, before: &Self) -> bool {
         let now = self.counted.iter().chain(std::iter::repeat(&0));
-        before.counted.iter().zip(now).any(|(old, new)| new < old)
+        before
+            .counted
+            .iter()
+            .zip(now)
+            .any(|(old, new)| new < old && !WRAPPING.contains(old))
     }
 }
 
@@ -72,6 +79,13 @@ mod tests {
         assert!(!before.is_anew(&before));
         assert!(!of(&[(1, 10), (2, 0), (82, 4)]).is_anew(&before));
         assert!(!before.is_anew(&Statistics::default()));
+    }
+
+    #[test]
+    fn a_32_bit_counter_that_wraps_is_no_new_instance() {
+        let before = of(&[(1, u64::from(u32::MAX) - 5), (82, 3)]);
+        assert!(!of(&[(1, 5), (82, 3)]).is_anew(&before));
+        assert!(of(&[(1, 5), (82, 2)]).is_anew(&before));
     }
 
     #[test]

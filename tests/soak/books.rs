@@ -186,6 +186,7 @@ fn datagrams(facts: &Facts, told: &Told) -> Account {
         facts.adds
             + told.lost(&[
                 Reason::ModuleMissing,
+                Reason::NotTaken,
                 Reason::EmptyDatagram,
                 Reason::MalformedDatagram,
                 Reason::ForeignDatagram,

@@ -113,6 +113,9 @@ pub fn own_header(version: jool::Version, instance: &jool::InstanceName) -> Jool
     header[4..8].copy_from_slice(&version.to_bytes());
     header[8] = jool::Translator::Nat64 as u8;
     header[12..].copy_from_slice(instance.field());
+    // The module has the name in memory that it took as it was.
+    let end = 12 + instance.as_str().len() + 1;
+    header[end..].fill(0x5a);
     header
 }
 
