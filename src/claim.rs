@@ -7,6 +7,7 @@
 //! connect to it, or send to it.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,6 +16,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::processes;
+
+/// The longest name that an address of a Unix socket holds, less the zero byte that it begins with.
+const LONGEST: usize = 106;
 
 /// What keeps other daemons from the same work, as long as it lives.
 #[derive(Debug)]
@@ -77,7 +81,14 @@ fn refused(name: &str, config: &Config, error: &io::Error) -> Failure {
 /// The name that stands for what one daemon does. Upstream compares instances without case.
 fn name(config: &Config) -> String {
     let instance = config.modsocket.instance.as_str().to_ascii_lowercase();
-    format!("joold/{instance}/{}", group(config))
+    let name = format!("joold/{instance}/{}", group(config));
+    if name.len() <= LONGEST {
+        return name;
+    }
+    // The same in each process: it has no key of its own.
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    format!("joold/{instance}/{:016x}", hash.finish())
 }
 
 /// The group and its port, and the link where it means nothing without that.

@@ -31,6 +31,8 @@ const BUDGET: usize = 64;
 pub struct News {
     /// Whether there is any.
     pub any: bool,
+    /// Whether it is about a link in use, or may be.
+    pub near: bool,
     /// Whether a link in use was deleted, or may have been.
     pub deleted: bool,
     /// Whether there may be more to read.
@@ -40,15 +42,20 @@ pub struct News {
 impl News {
     /// What cannot be known for certain.
     fn lost(&mut self) {
-        (self.any, self.deleted) = (true, true);
+        (self.any, self.near, self.deleted) = (true, true, true);
     }
 
     fn add(&mut self, datagram: &[u8], used: &impl Fn(u32) -> bool) {
         for message in Messages::new(datagram).map_while(Result::ok) {
-            self.any |= is_news(message);
+            let Some(index) = index(message) else {
+                continue;
+            };
+            let is_near = index.is_none_or(used);
+            self.any = true;
+            self.near |= is_near;
             self.deleted |= message.kind() == link::DELETED
-                && Link::new_checked(message)
-                    .map_or(true, |link| link.is_whole() && used(link.index()));
+                && is_near
+                && Link::new_checked(message).map_or(true, |link| link.is_whole());
         }
     }
 }
@@ -102,9 +109,17 @@ impl AsRawFd for Watcher {
     }
 }
 
-fn is_news(message: Message<'_>) -> bool {
-    const KINDS: [u16; 4] = [link::NEW, link::DELETED, address::NEW, address::DELETED];
-    KINDS.contains(&message.kind())
+/// The index of the link that news is about: nothing if this is no news, and no index if there is none
+/// to be read.
+fn index(message: Message<'_>) -> Option<Option<u32>> {
+    match message.kind() {
+        link::NEW | link::DELETED => Some(Link::new_checked(message).ok().map(|link| link.index())),
+        address::NEW | address::DELETED => {
+            let address = address::Address::new_checked(message);
+            Some(address.ok().map(|address| address.index()))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

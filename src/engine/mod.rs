@@ -63,6 +63,8 @@ pub struct Piece {
 pub enum FromNetwork {
     /// The buffer, up to here, is a request for the kernel; another may follow it.
     Add(usize),
+    /// The instance should be looked at first: see [`Engine::again`].
+    Ask,
     /// Nothing.
     Ignore,
 }

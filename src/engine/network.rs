@@ -70,6 +70,15 @@ impl Engine {
         }
     }
 
+    /// Updates from here on are another instance's: what the refreshes know means nothing for them.
+    pub fn forget_held(&mut self, now: Instant) {
+        self.give_up_held(now);
+        if let Some(refreshes) = &mut self.refreshes {
+            refreshes.clear();
+            self.counters.follow(refreshes);
+        }
+    }
+
     /// When [`Engine::write_due`] has something to write.
     pub fn due(&self) -> Option<Instant> {
         let time = self.refreshes.as_ref()?.deadline()?;
@@ -106,6 +115,32 @@ impl Engine {
             self.lose(now, Reason::EmptyDatagram, || format!("from {source}"));
             return FromNetwork::Ignore;
         }
+        self.judge(now, source, buffer, length, self.watch.is_pool4_old(now))
+    }
+
+    /// The instance was looked at, or could not be, after [`FromNetwork::Ask`] for that datagram.
+    pub fn again(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> FromNetwork {
+        if !self.has_module() || !self.watch.takes_sessions() {
+            self.counters.lose(Reason::NotTaken, 1);
+            return FromNetwork::Ignore;
+        }
+        self.judge(now, source, buffer, length, false)
+    }
+
+    fn judge(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        length: usize,
+        is_pool4_old: bool,
+    ) -> FromNetwork {
         let sessions = buffer
             .get_mut(Add::HEADROOM..Add::HEADROOM + length)
             .filter(|_| length <= Add::LONGEST)
@@ -114,11 +149,17 @@ impl Engine {
                     format: self.version.map(Format::of),
                     longest: self.watch.longest_timeout(),
                     pool4: self.watch.pool4(),
+                    is_pool4_old,
                 };
                 datagram::admit(contents, &terms)
             });
         let admitted = match sessions {
             Some(Ok(admitted)) => admitted,
+            Some(Err(datagram::Refusal::OldPool4 { converted })) => {
+                self.counters.converted += u64::from(converted);
+                self.watch.doubt_pool4(now);
+                return FromNetwork::Ask;
+            }
             Some(Err(refusal)) => return self.refuse(now, source, refusal),
             None => {
                 self.too_long(now, source);
@@ -128,7 +169,6 @@ impl Engine {
         self.counters.converted += u64::from(admitted.converted);
         self.counters.shortened += admitted.shortened as u64;
         if admitted.outside > 0 {
-            self.watch.doubt_pool4(now);
             self.lose_several(now, Reason::OutsidePool4, admitted.outside as u64, || {
                 format!("{} of a datagram from {source}", admitted.outside)
             });
@@ -162,8 +202,10 @@ impl Engine {
             Refusal::Session { number, problem } => self.lose(now, Reason::BadSession, || {
                 format!("session {}: {problem}; from {source}", number + 1)
             }),
-            // A joold that says more than upstream's does.
-            Refusal::NoSessions => self.counters.lose(Reason::NoSessions, 1),
+            // A joold that says more than upstream's does. (The other one is asked about first.)
+            Refusal::OldPool4 { .. } | Refusal::NoSessions => {
+                self.counters.lose(Reason::NoSessions, 1)
+            }
         }
         FromNetwork::Ignore
     }

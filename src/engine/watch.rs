@@ -161,12 +161,16 @@ impl Watch {
         self.pool4_in == 0
     }
 
-    /// A session came whose mask is not in pool4, as far as that is known.
+    /// Whether pool4 was asked for some time ago, so that it may be another one by now.
+    pub fn is_pool4_old(&self, now: Instant) -> bool {
+        self.refusals.0 == 0 && self.pool4_seen.is_none_or(|seen| now >= seen + POOL4_PAUSE)
+    }
+
+    /// A session came whose mask is not in pool4, as it was some time ago: the next look is due at
+    /// once, and asks for it.
     pub fn doubt_pool4(&mut self, now: Instant) {
-        if self.pool4_seen.is_none_or(|seen| now >= seen + POOL4_PAUSE) {
-            self.pool4_in = 0;
-            self.hint(now);
-        }
+        self.pool4_in = 0;
+        self.due = self.due.map(|_| now);
     }
 
     /// Which masks the instance's sessions can have, if that is known.
@@ -325,13 +329,23 @@ impl Watch {
     /// The kernel does not tell what the instance is like. What is known of it stays, unless the
     /// daemon may not ask at all. Returns whether that is news.
     pub fn refused(&mut self, now: Instant, code: i32) -> bool {
-        let (times, last) = self.refusals;
-        let is_news = times == 0 || last != code;
-        self.looked(now, pause(times));
-        if code == libc::EPERM {
+        let (times, last) = if self.refusals.1 == code {
+            self.refusals
+        } else {
+            (0, code)
+        };
+        let is_forbidden = code == libc::EPERM;
+        if is_forbidden {
             self.forget(Presence::Forbidden);
         }
-        self.refusals = (times.saturating_add(1), code);
+        // A module that comes or goes refuses in passing, which is not worth a line.
+        let (is_news, next) = match (is_forbidden, times) {
+            (true, _) => (times == 0, pause(times)),
+            (false, 0) => (false, PAUSE),
+            (false, _) => (times == 1, pause(times - 1)),
+        };
+        self.looked(now, next);
+        self.refusals = (times.saturating_add(1), last);
         is_news
     }
 
@@ -548,7 +562,7 @@ mod tests {
             pauses.push((due - now).as_secs());
             now = due;
         }
-        assert_eq!(pauses, [3, 6, 12, 24, 48, 60, 60, 60]);
+        assert_eq!(pauses, [0, 3, 6, 12, 24, 48, 60, 60]);
     }
 
     #[test]
@@ -627,6 +641,8 @@ mod tests {
         assert!(watched.watch.refused(now, 1));
         assert!(!watched.watch.takes_sessions());
         assert!(!watched.watch.refused(now, 1));
+        assert!(!watched.watch.refused(now, 22), "it may be in passing");
         assert!(watched.watch.refused(now, 22));
+        assert!(!watched.watch.refused(now, 22));
     }
 }

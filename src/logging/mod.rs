@@ -7,6 +7,7 @@ mod syslog;
 use std::fmt::{self, Arguments};
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use self::syslog::Syslog;
 use crate::failure::{Failure, words};
+use crate::sys;
 
 /// The name before each line.
 const IDENT: &str = "joold";
@@ -120,14 +122,14 @@ pub fn elapse(now: Instant) {
     }
 }
 
-/// How many log lines syslog did not take: for the end of a line with counters.
+/// How many log lines neither syslog nor standard error took: for the end of a line with counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost(u64);
 
 /// The lines that were lost so far.
 pub fn lost() -> Lost {
     let lost = |output: &Output| output.sink().syslog.as_ref().map_or(0, Syslog::lost);
-    Lost(OUTPUT.get().map_or(0, lost))
+    Lost(OUTPUT.get().map_or(0, lost) + UNTAKEN.load(Ordering::Relaxed))
 }
 
 impl fmt::Display for Lost {
@@ -197,9 +199,17 @@ impl Sink {
     }
 }
 
-/// Writes a line to standard error. Where that fails there is nobody left to tell.
+/// Lines that standard error did not take.
+static UNTAKEN: AtomicU64 = AtomicU64::new(0);
+
+/// Writes a line to standard error, unless that would have to wait for whoever reads it. Where that
+/// fails there is nobody left to tell.
 fn complain(level: Level, text: &Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{IDENT}: {}: {text}", name(level));
+    let taken = sys::takes_a_line(&io::stderr())
+        && writeln!(io::stderr(), "{IDENT}: {}: {text}", name(level)).is_ok();
+    if !taken {
+        UNTAKEN.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ use crate::watcher::Watcher;
 /// The least time between two looks at the interfaces, however much they change.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a look waits that news of links bring about which are not in use: a link that is waited for
+/// may be among them.
+const LATER: Duration = Duration::from_millis(700);
+
 /// How often another look is taken while there is no place, or opening a socket there failed: a
 /// route may have come, which is not heard of.
 const RETRY: Duration = Duration::from_secs(1);
@@ -81,6 +85,11 @@ impl Links {
     fn look_soon(&mut self, now: Instant) {
         let earliest = self.looked.map_or(now, |looked| looked + PAUSE);
         self.look_at(earliest.max(now));
+    }
+
+    /// Something has changed that hardly matters.
+    fn look_later(&mut self, now: Instant) {
+        self.look_at(now + LATER);
     }
 
     fn look_at(&mut self, time: Instant) {
@@ -160,8 +169,11 @@ impl Reactor {
         let used = |index| place.is_some_and(|place| place.uses(index));
         let news = self.links.watcher.read(used);
         self.links.stale |= news.deleted;
-        if news.any {
+        if news.near {
             self.links.look_soon(now);
+        } else if news.any {
+            // Elsewhere, links may come and go all the time.
+            self.links.look_later(now);
         }
         match news.more {
             true => Served::Remaining,
@@ -261,8 +273,12 @@ impl Reactor {
             }
             Err(failure) => {
                 self.links.unopened = true;
-                self.links
-                    .fail(now, format!("{failure}; joold tries again each second"));
+                self.links.fail(
+                    now,
+                    format!(
+                        "{failure}; joold tries again each second, and receives nothing until then"
+                    ),
+                );
                 false
             }
         }

@@ -171,10 +171,18 @@ impl Reactor {
             }
             if arrival.truncated {
                 self.engine.oversized(now, arrival.source);
-            } else if let FromNetwork::Add(total) =
-                self.engine
-                    .on_datagram(now, arrival.source, slot, arrival.length)
-            {
+                continue;
+            }
+            let (source, long) = (arrival.source, arrival.length);
+            let mut verdict = self.engine.on_datagram(now, source, slot, long);
+            if verdict == FromNetwork::Ask {
+                self.look_at_instance(now);
+                let Some((slot, _)) = self.netsocket.slot(n) else {
+                    continue;
+                };
+                verdict = self.engine.again(now, source, slot, long);
+            }
+            if let FromNetwork::Add(total) = verdict {
                 *length = total;
             }
         }

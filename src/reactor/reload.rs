@@ -45,6 +45,12 @@ impl Reactor {
         netsocket::check(&config.netsocket, &self.running.sources.netsocket)?;
         let old = self.running.config.clone();
         self.running.claim.renew(&config)?;
+        if config.modsocket.instance != old.modsocket.instance {
+            // What is held is for the old one's peers. What there is no room for is given up.
+            self.collect(now, Engine::write_held);
+            self.send(now);
+            self.engine.forget_held(now);
+        }
         if needs_socket(&config.netsocket, &old.netsocket) {
             let opened = self.open_network(&config.netsocket);
             opened.inspect_err(|_| {
@@ -60,7 +66,9 @@ impl Reactor {
             log::warn!("{warning}");
         }
         if config.modsocket.user != old.modsocket.user {
-            log::warn!("another \"user\" takes effect when joold is started again");
+            log::warn!(
+                "the files were read again; \"user\" takes effect when joold is started again"
+            );
         }
         let changes = differences(&old, &config);
         self.running.config = config;
@@ -94,8 +102,7 @@ impl Reactor {
                 Err(error) => log::warn!("cannot resize the netlink buffer: {}", words(&error)),
             }
         }
-        if new.refreshes() != old.refreshes() || new.instance != old.instance {
-            // Neither knows what the other held.
+        if new.refreshes() != old.refreshes() {
             self.collect(now, Engine::write_held);
             self.send(now);
             let seed = RandomState::new().build_hasher().finish();
@@ -139,7 +146,11 @@ fn differences(old: &Config, new: &Config) -> Vec<String> {
     let (old, new) = (flat(old), flat(new));
     old.iter()
         .zip(&new)
-        .filter(|(old, new)| old.1 != new.1)
-        .map(|((key, old), (_, new))| format!("\"{key}\" was {old} and is {new}"))
+        .filter(|((key, old), (_, new))| old != new && key != "user")
+        .map(|((key, old), (_, new))| match (old, new) {
+            (Value::Null, new) => format!("\"{key}\" is {new}, and was not named"),
+            (old, Value::Null) => format!("\"{key}\" was {old}, and is not named any more"),
+            (old, new) => format!("\"{key}\" was {old} and is {new}"),
+        })
         .collect()
 }

@@ -20,7 +20,7 @@ pub use privileges::{
     has_renounced_new_privileges, is_user, limit_bounding_set, renounce_new_privileges,
     set_capabilities,
 };
-pub use start::{arguments, prepare};
+pub use start::{arguments, prepare, takes_a_line};
 
 use std::io;
 use std::mem;

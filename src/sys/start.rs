@@ -3,7 +3,7 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 
 /// The arguments that `main` was called with, the program's name among them.
@@ -44,9 +44,34 @@ pub fn prepare() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a line can be written to that stream without waiting for whoever reads it.
+pub fn takes_a_line(stream: &impl AsFd) -> bool {
+    let mut waiting = libc::pollfd {
+        fd: stream.as_fd().as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: the pointer is to one live pollfd, which is all that the count says.
+    let ready = unsafe { libc::poll(&raw mut waiting, 1, 0) };
+    ready == 1 && waiting.revents & libc::POLLOUT != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_pipe_that_nobody_reads_takes_lines_until_it_is_full() {
+        let (_reader, mut writer) = io::pipe().unwrap();
+        let mut lines = 0;
+        while takes_a_line(&writer) {
+            writer.write_all(&[b'x'; 1000]).unwrap();
+            lines += 1;
+            assert!(lines < 100_000);
+        }
+        assert!(lines > 10);
+    }
 
     #[test]
     fn arguments_are_what_main_is_given_byte_by_byte() {

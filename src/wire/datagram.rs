@@ -44,6 +44,12 @@ pub enum Refusal {
         /// What is wrong with it.
         problem: Malformed,
     },
+    /// Some of its sessions have masks that are not in a pool4 which may be another one by now. All
+    /// of it is in this machine's byte order now.
+    OldPool4 {
+        /// Whether it came in the other one.
+        converted: bool,
+    },
     /// Nothing in it is for the kernel: it begins with an attribute header of length 0, at which
     /// Jool stops reading without a word.
     NoSessions,
@@ -58,6 +64,9 @@ pub struct Terms<'a> {
     pub longest: Option<u32>,
     /// Which masks sessions can have.
     pub pool4: Option<&'a Pool4>,
+    /// Whether pool4 may be another one by now, so that nothing should be left out before it was
+    /// asked for again.
+    pub is_pool4_old: bool,
 }
 
 /// Checks a datagram, and converts it in place if it comes from a machine of the other byte order.
@@ -104,14 +113,19 @@ pub fn admit(bytes: &mut [u8], terms: &Terms<'_>) -> Result<Admitted, Refusal> {
         at = session.end;
         if terms.pool4.is_some_and(|pool4| !mask.is_in(pool4)) {
             admitted.outside += 1;
-            continue;
+            if !terms.is_pool4_old {
+                continue;
+            }
         }
         if session.start != admitted.length {
             bytes.copy_within(session, admitted.length);
         }
         admitted.length += format.size();
     }
-    Ok(admitted)
+    match admitted.outside > 0 && terms.is_pool4_old {
+        true => Err(Refusal::OldPool4 { converted }),
+        false => Ok(admitted),
+    }
 }
 
 /// Whether this is what nearly all datagrams are: sessions in the flat format and this machine's byte
@@ -363,7 +377,7 @@ mod tests {
         Terms {
             format,
             longest,
-            pool4: None,
+            ..Terms::default()
         }
     }
 
@@ -541,6 +555,19 @@ mod tests {
             assert_eq!(admitted.outside, 2);
             let mut bytes = datagram(&[with(1)], format);
             assert_eq!(admit(&mut bytes, &terms).unwrap().length, 0);
+            let old = Terms {
+                is_pool4_old: true,
+                ..terms
+            };
+            let before = datagram(&[with(61001), with(1)], format);
+            let mut bytes = from_afar(before.clone(), format);
+            let converted = true;
+            assert_eq!(
+                admit(&mut bytes, &old),
+                Err(Refusal::OldPool4 { converted })
+            );
+            assert_eq!(bytes, before, "nothing is left out yet");
+            assert_eq!(admit(&mut bytes, &terms).unwrap().outside, 1);
         }
     }
 

@@ -93,7 +93,12 @@ fn whoever_is_not_allowed_any_more_is_dropped() -> Outcome {
     reload(&mut k, NETSOCKET, &netsocket(Side::K, list), "allow from")?;
     translate(&j, (36..72).map(sample::udp));
     daemon(&mut k)?.wait_for("datagram from outside")?;
-    reload(&mut k, NETSOCKET, &netsocket(Side::K, ""), "and is null")?;
+    reload(
+        &mut k,
+        NETSOCKET,
+        &netsocket(Side::K, ""),
+        "is not named any more",
+    )?;
     translate(&j, (72..108).map(sample::udp));
     wait_for_sessions(&k, 72)
 }

@@ -107,6 +107,7 @@ fn check_limits(datagram: &[u8], row: &[u8], all: &[Session], format: Format, co
                 format: Some(format),
                 longest,
                 pool4,
+                is_pool4_old: false,
             };
             let mut bytes = datagram.to_vec();
             let outcome = admit(&mut bytes, &terms);

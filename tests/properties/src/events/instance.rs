@@ -206,6 +206,7 @@ impl Known {
             format,
             longest: self.longest,
             pool4: self.pool4.as_ref().filter(|pool4| pool4.is_known()),
+            is_pool4_old: false,
         }
     }
 }

@@ -64,7 +64,11 @@ impl World {
         self.slot[Add::HEADROOM..][..length].copy_from_slice(datagram);
         let end = netlink::aligned(Add::HEADROOM + length);
         self.slot[end..].fill(0x55);
-        let verdict = self.engine.on_datagram(now, source, &mut self.slot, length);
+        let mut verdict = self.engine.on_datagram(now, source, &mut self.slot, length);
+        if verdict == FromNetwork::Ask {
+            self.look();
+            verdict = self.engine.again(now, source, &mut self.slot, length);
+        }
         assert!(self.slot[end..].iter().all(|&byte| byte == 0x55));
         self.check_strangers(is_stranger);
         let counters = self.engine.counters();
@@ -86,7 +90,9 @@ impl World {
         let counters = self.engine.counters();
         let mut contents = datagram.to_vec();
         let terms = self.known.terms(self.introduced.then_some(self.format));
-        let admitted = match is_stranger || !self.engine.has_module() {
+        let not_taken = |counters: &Counters| counters.lost(Reason::NotTaken);
+        let closed = not_taken(counters) > not_taken(&self.before);
+        let admitted = match is_stranger || closed || !self.engine.has_module() {
             true => None,
             false => admit(&mut contents, &terms).ok(),
         };
@@ -110,6 +116,7 @@ impl World {
                 self.check_request(total, &contents[..length]);
             }
             FromNetwork::Ignore => assert_eq!(length, 0),
+            FromNetwork::Ask => panic!("asked twice"),
         }
     }
 
