@@ -17,10 +17,10 @@ use crate::wire::statistics::Statistics;
 const PERIOD: Duration = Duration::from_secs(3);
 
 /// How often it is looked at while it does not synchronize: nothing is passed to it meanwhile.
-const PERIOD_OFF: Duration = Duration::from_secs(1);
+const PERIOD_OFF: Duration = Duration::from_millis(250);
 
 /// How often it is looked for while it is missing.
-const SEARCH: Duration = Duration::from_millis(500);
+const SEARCH: Duration = Duration::from_millis(250);
 
 /// The longest time to the next look while the kernel refuses it, and to the next try of a change
 /// that it refuses. Each refusal is a line in the kernel's log, and for a change the kernel looks

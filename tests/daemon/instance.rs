@@ -21,6 +21,7 @@ pub fn tests() -> Vec<Trial> {
         no_session_waits_for_the_modules_own_timer
         an_idle_node_does_not_flush
         sessions_outside_pool4_do_not_reach_the_kernel
+        a_pool4_that_grew_since_it_was_read_is_asked_for_before_anything_is_left_out
         a_flat_datagram_to_an_old_module_is_refused_once_its_version_is_known
     });
     for (name, version) in [("flat", Version::SUPPORTED), ("nested", OLD)] {
@@ -236,6 +237,34 @@ fn sessions_outside_pool4_do_not_reach_the_kernel() -> Outcome {
     wait_for_sessions(&j, 1)?;
     assert_eq!(timeless(&j)[0].source4, inside.source4);
     daemon(&mut j)?.wait_for("not in pool4")?;
+    Ok(())
+}
+
+fn a_pool4_that_grew_since_it_was_read_is_asked_for_before_anything_is_left_out() -> Outcome {
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let entry = |session: &Session| Pool4Entry {
+        protocol: session.protocol,
+        address: *session.source4.ip(),
+        ports: (0, u16::MAX),
+    };
+    let (first, mut second) = (sample::udp(0), sample::udp(1));
+    second.source4.set_ip("203.0.113.1".parse().unwrap());
+    j.kernel.add_plain_instance(INSTANCE);
+    j.kernel
+        .with(INSTANCE, |jool| jool.pool4.push(entry(&first)));
+    wait_until_on(&j)?;
+    let_it_look(&j)?;
+    // What was read a moment ago is believed.
+    for _ in 0..4 {
+        wait::a_moment();
+    }
+    j.kernel
+        .with(INSTANCE, |jool| jool.pool4.push(entry(&second)));
+    let format = j.kernel.module().format();
+    let datagram = requests::datagram(&[first, second], format);
+    k.multicast(Network::Ipv6, PORT, &datagram)?;
+    wait_for_sessions(&j, 2)?;
+    assert!(!daemon(&mut j)?.said().contains("not in pool4"));
     Ok(())
 }
 

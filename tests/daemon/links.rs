@@ -1,6 +1,6 @@
 //! Interfaces that come, go, and change.
 
-use jool_simulated::node::{INSTANCE, LINK, Network, Node, Side, connect};
+use jool_simulated::node::{INSTANCE, LINK, Network, Node, Side, connect, pair};
 use jool_simulated::{sample, wait};
 use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
@@ -27,6 +27,7 @@ pub fn tests() -> Vec<Trial> {
         a_daemon_is_idle_again_when_its_interface_is_back
         what_waited_for_room_is_given_up_when_the_interface_goes
         the_kernels_choice_is_waited_for_and_followed
+        a_route_that_comes_late_is_used_even_if_the_other_way_needs_none
         an_own_datagram_that_comes_back_is_dropped
         without_an_address_of_the_groups_family_the_advice_is_to_add_one
         an_mtu_that_ipv6_cannot_use_does_not_end_the_membership
@@ -339,6 +340,24 @@ fn the_kernels_choice_is_waited_for_and_followed() -> Outcome {
         })?;
     }
     both_ways(&j, &k, 1000)
+}
+
+fn a_route_that_comes_late_is_used_even_if_the_other_way_needs_none() -> Outcome {
+    let (mut j, mut k) = pair(Version::SUPPORTED)?;
+    j.namespace
+        .ip(&["route", "del", "233.252.0.0/24", "dev", LINK])?;
+    let mut one_way = configuration(Network::Ipv4ByName, Side::J);
+    one_way.netsocket = format!(
+        r#"{{ "multicast address": "233.252.0.64", "multicast port": 6464, "in interface": "{LINK}" }}"#
+    );
+    j.start_and_wait(&program(), &one_way)?;
+    daemon(&mut j)?.wait_for("no route leads to the multicast group")?;
+    k.start_and_wait(&program(), &configuration(Network::Ipv4ByName, Side::K))?;
+    j.namespace
+        .ip(&["route", "add", "233.252.0.0/24", "dev", LINK])?;
+    daemon(&mut j)?.wait_for("a route leads to the multicast group")?;
+    translate(&j, (0..36).map(sample::udp));
+    wait_for_sessions(&k, 36)
 }
 
 /// K's side of the link is a bridge that sends everything back where it came from.

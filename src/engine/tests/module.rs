@@ -6,7 +6,7 @@ use super::*;
 fn a_refusal_that_hints_at_the_instance_has_it_looked_at_soon_and_is_counted() {
     let mut engine = engine();
     let now = Instant::now() + Duration::from_secs(1);
-    engine.instance_seen(now, Snapshot::default());
+    engine.instance_seen(now, instance_with(20));
     troubles(&mut engine);
     let usual = engine.look_due().unwrap();
     let mut refusal = FromModule::refusal(Command::JooldAdd, 3, "no such instance").bytes;
@@ -138,4 +138,51 @@ fn what_an_earlier_modules_format_leaves_behind_is_counted_once_and_held_no_more
     engine.give_up_held(now);
     let lost = [Reason::OtherFormat, Reason::HeldNotSent].map(|r| engine.counters().lost(r));
     assert_eq!(lost, [1, 0]);
+}
+
+#[test]
+fn a_module_of_a_foreign_version_is_told_at_once_and_asked_for_nothing() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    engine.module_found(Instant::now(), FAMILY, Some(Version::new(4, 2, 0)));
+    let told = troubles(&mut engine);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].0, Reason::ForeignVersion);
+    assert_eq!(engine.look_due(), None);
+}
+
+#[test]
+fn another_version_behind_the_same_number_is_another_module() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    let loaded = |version| Some(Event::ModuleLoaded(Some(version)));
+    for version in [Version::new(4, 1, 9), Version::SUPPORTED] {
+        engine.module_found(Instant::now(), FAMILY, Some(version));
+        assert_eq!(engine.next_event(), loaded(version));
+    }
+    engine.module_found(Instant::now(), FAMILY, Some(Version::SUPPORTED));
+    assert_eq!(engine.next_event(), None);
+}
+
+#[test]
+fn an_adopted_spelling_goes_with_its_instance() {
+    let mut engine = serving(InstanceName::new("default").unwrap(), FAMILY);
+    let now = engine.look_due().unwrap();
+    engine.on_kernel(now, 0, &mut FromModule::batch("Default").bytes);
+    assert_eq!(engine.address().instance.as_str(), "Default");
+    let refusal = Refusal {
+        code: libc::ESRCH,
+        text: b"no such instance".to_vec(),
+    };
+    engine.look_refused(now, &refusal);
+    assert_eq!(engine.address().instance.as_str(), "default");
+}
+
+#[test]
+fn what_stands_behind_an_instances_name_means_nothing() {
+    let mut engine = engine();
+    for _ in 0..3 {
+        let mut batch = FromModule::batch("default").bytes;
+        batch[32 + 8..48].fill(0x5a);
+        let verdict = engine.on_kernel(Instant::now(), 0, &mut batch);
+        assert!(matches!(verdict, FromKernel::Forward(_)));
+    }
 }
