@@ -148,7 +148,7 @@ impl Engine {
                 let terms = Terms {
                     format: self.version.map(Format::of),
                     longest: self.watch.longest_timeout(),
-                    pool4: self.watch.pool4(),
+                    pool4: self.watch.pool4(now),
                     is_pool4_old,
                 };
                 datagram::admit(contents, &terms)

@@ -36,6 +36,10 @@ const POOL4_PERIOD: u32 = 10;
 /// How long pool4 is believed at least, whatever comes from the network.
 const POOL4_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long somebody may take to configure an instance that was just created: until then, its pool4
+/// tells nothing.
+const POOL4_GRACE: Duration = Duration::from_secs(10);
+
 /// What is known of the instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
@@ -56,6 +60,8 @@ pub struct Watch {
     /// What of that was not set yet since the instance appeared, or since it is wanted.
     pending: Values,
     presence: Presence,
+    /// Whether it was missing the last time that anything was known.
+    was_missing: bool,
     globals: Globals,
     statistics: Statistics,
     pool4: Pool4,
@@ -63,6 +69,8 @@ pub struct Watch {
     pool4_in: u32,
     /// When it was asked for last.
     pool4_seen: Option<Instant>,
+    /// Before that, nothing is compared with it.
+    pool4_from: Option<Instant>,
     /// How often in a row the kernel refused to tell, and how it did last: an errno.
     refusals: (u32, i32),
     /// How often in a row the kernel refused to change anything.
@@ -84,11 +92,13 @@ impl Watch {
             wanted,
             pending: wanted,
             presence: Presence::Unknown,
+            was_missing: false,
             globals: Globals::default(),
             statistics: Statistics::default(),
             pool4: Pool4::default(),
             pool4_in: 0,
             pool4_seen: None,
+            pool4_from: None,
             refusals: (0, 0),
             refused_changes: 0,
             change_due: None,
@@ -174,8 +184,9 @@ impl Watch {
     }
 
     /// Which masks the instance's sessions can have, if that is known.
-    pub fn pool4(&self) -> Option<&Pool4> {
-        Some(&self.pool4).filter(|pool4| pool4.is_known())
+    pub fn pool4(&self, now: Instant) -> Option<&Pool4> {
+        let counts = self.pool4_from.is_none_or(|from| now >= from);
+        Some(&self.pool4).filter(|pool4| counts && pool4.is_known())
     }
 
     /// Whether the instance is known to be missing.
@@ -214,6 +225,9 @@ impl Watch {
         };
         if appeared {
             (self.settled, self.pending) = (false, self.wanted);
+            if is_anew || self.was_missing {
+                self.pool4_from = Some(now + POOL4_GRACE);
+            }
             self.retry_changes();
             journal.note(match is_anew {
                 true => Event::InstanceRecreated,
@@ -221,7 +235,7 @@ impl Watch {
             });
         }
         let was_on = self.is_on();
-        self.presence = Presence::Present;
+        (self.presence, self.was_missing) = (Presence::Present, false);
         self.globals = state.globals;
         self.statistics = state.statistics;
         self.refusals = (0, 0);
@@ -321,6 +335,7 @@ impl Watch {
             Presence::Unknown | Presence::Forbidden => Some(Event::InstanceMissing(words())),
         };
         self.forget(Presence::Missing);
+        self.was_missing = true;
         if let Some(event) = event {
             journal.note(event);
         }
@@ -594,6 +609,40 @@ mod tests {
             }
         }
         assert!((10..=16).contains(&tries), "{tries}");
+    }
+
+    /// With a pool4 of one address.
+    fn with_pool4(mut state: Snapshot) -> Snapshot {
+        let mut pool4 = Pool4::default();
+        pool4
+            .take(&Attribute {
+                number: 1,
+                value: &crate::wire::pool4::tests::value(0, "192.0.2.1", 32, (1, 2)),
+                offset: 0,
+            })
+            .unwrap();
+        state.pool4 = Some(pool4);
+        state
+    }
+
+    #[test]
+    fn the_pool4_of_an_instance_that_was_just_created_tells_nothing_for_a_while() {
+        let mut watched = Watched::new(on());
+        watched.look(Some(with_pool4(state(true, 5))));
+        assert!(
+            watched.watch.pool4(watched.now).is_some(),
+            "it was there before"
+        );
+        watched.look(Some(with_pool4(state(false, 0))));
+        assert!(watched.watch.pool4(watched.now).is_none(), "created anew");
+        assert!(watched.watch.pool4(watched.now + POOL4_GRACE).is_some());
+        watched.look(None);
+        watched.watch.looked_for(watched.now, true);
+        watched.look(Some(with_pool4(state(false, 0))));
+        assert!(
+            watched.watch.pool4(watched.now).is_none(),
+            "removed and created"
+        );
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub fn protocols() -> [u8; 3] {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::super::netlink::put_attribute;
     use super::*;
     use proptest::prelude::*;

@@ -21,6 +21,7 @@ pub fn tests() -> Vec<Trial> {
         no_session_waits_for_the_modules_own_timer
         an_idle_node_does_not_flush
         sessions_outside_pool4_do_not_reach_the_kernel
+        an_instance_that_is_just_being_configured_takes_sessions_outside_pool4
         a_pool4_that_grew_since_it_was_read_is_asked_for_before_anything_is_left_out
         a_flat_datagram_to_an_old_module_is_refused_once_its_version_is_known
     });
@@ -212,28 +213,32 @@ fn lifetimes_are_cut_to_the_instances_longest(version: Version) -> Outcome {
     Ok(())
 }
 
-fn sessions_outside_pool4_do_not_reach_the_kernel() -> Outcome {
-    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
-    daemon(&mut j)?.wait_for("sessions are synchronized")?;
-    let inside = sample::udp(0);
-    let mut outside = sample::udp(1);
-    outside.source4.set_ip("203.0.113.1".parse().unwrap());
-    let pool4 = Pool4Entry {
-        protocol: inside.protocol,
-        address: *inside.source4.ip(),
+/// An entry of pool4 that has a session's mask.
+fn entry(session: &Session) -> Pool4Entry {
+    Pool4Entry {
+        protocol: session.protocol,
+        address: *session.source4.ip(),
         ports: (0, u16::MAX),
-    };
-    // Asked for when the instance is created anew.
-    j.kernel.add_plain_instance(INSTANCE);
-    j.kernel.with(INSTANCE, |jool| jool.pool4.push(pool4));
-    wait_until_on(&j)?;
-    let_it_look(&j)?;
+    }
+}
+
+/// A pair of which J's instance has a pool4 for the first of two sessions.
+fn pair_with_pool4() -> Result<(Node, Node, [Session; 2]), Failed> {
+    let (mut j, k) = pair(Version::SUPPORTED)?;
+    let (inside, mut outside) = (sample::udp(0), sample::udp(1));
+    outside.source4.set_ip("203.0.113.1".parse().unwrap());
+    j.kernel
+        .with(INSTANCE, |jool| jool.pool4.push(entry(&inside)));
+    start(&mut j, "")?;
+    daemon(&mut j)?.wait_for("sessions are synchronized")?;
+    Ok((j, k, [inside, outside]))
+}
+
+fn sessions_outside_pool4_do_not_reach_the_kernel() -> Outcome {
+    let (mut j, k, [inside, outside]) = pair_with_pool4()?;
     let format = j.kernel.module().format();
-    k.multicast(
-        Network::Ipv6,
-        PORT,
-        &requests::datagram(&[outside, inside], format),
-    )?;
+    let datagram = requests::datagram(&[outside, inside], format);
+    k.multicast(Network::Ipv6, PORT, &datagram)?;
     wait_for_sessions(&j, 1)?;
     assert_eq!(timeless(&j)[0].source4, inside.source4);
     daemon(&mut j)?.wait_for("not in pool4")?;
@@ -241,31 +246,30 @@ fn sessions_outside_pool4_do_not_reach_the_kernel() -> Outcome {
 }
 
 fn a_pool4_that_grew_since_it_was_read_is_asked_for_before_anything_is_left_out() -> Outcome {
-    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
-    let entry = |session: &Session| Pool4Entry {
-        protocol: session.protocol,
-        address: *session.source4.ip(),
-        ports: (0, u16::MAX),
-    };
-    let (first, mut second) = (sample::udp(0), sample::udp(1));
-    second.source4.set_ip("203.0.113.1".parse().unwrap());
-    j.kernel.add_plain_instance(INSTANCE);
-    j.kernel
-        .with(INSTANCE, |jool| jool.pool4.push(entry(&first)));
-    wait_until_on(&j)?;
-    let_it_look(&j)?;
+    let (mut j, k, both) = pair_with_pool4()?;
     // What was read a moment ago is believed.
     for _ in 0..4 {
         wait::a_moment();
     }
     j.kernel
-        .with(INSTANCE, |jool| jool.pool4.push(entry(&second)));
+        .with(INSTANCE, |jool| jool.pool4.push(entry(&both[1])));
     let format = j.kernel.module().format();
-    let datagram = requests::datagram(&[first, second], format);
-    k.multicast(Network::Ipv6, PORT, &datagram)?;
+    k.multicast(Network::Ipv6, PORT, &requests::datagram(&both, format))?;
     wait_for_sessions(&j, 2)?;
     assert!(!daemon(&mut j)?.said().contains("not in pool4"));
     Ok(())
+}
+
+fn an_instance_that_is_just_being_configured_takes_sessions_outside_pool4() -> Outcome {
+    let (mut j, k, both) = pair_with_pool4()?;
+    j.kernel.add_plain_instance(INSTANCE);
+    j.kernel
+        .with(INSTANCE, |jool| jool.pool4.push(entry(&both[0])));
+    daemon(&mut j)?.wait_for("created anew")?;
+    wait_until_on(&j)?;
+    let format = j.kernel.module().format();
+    k.multicast(Network::Ipv6, PORT, &requests::datagram(&both, format))?;
+    wait_for_sessions(&j, 2)
 }
 
 fn a_flat_datagram_to_an_old_module_is_refused_once_its_version_is_known() -> Outcome {
