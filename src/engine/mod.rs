@@ -185,7 +185,7 @@ impl Engine {
         self.pace.rest();
         self.flush.end();
         self.watch = Watch::new(wanted);
-        if self.has_module() {
+        if self.has_module() && !self.is_foreign() {
             self.watch.begin(now);
         }
         self.readdress();

@@ -33,12 +33,19 @@ impl Engine {
             Some(version) if version.speaks_with(Version::SUPPORTED) => self.adopt(now, version),
             Some(version) => {
                 // It would refuse each request.
+                self.version = Some(version);
                 self.watch.end();
                 self.foreign_version(now, version);
             }
             None => (),
         }
         self.readdress();
+    }
+
+    /// Whether the system says that the module speaks another language.
+    pub(super) fn is_foreign(&self) -> bool {
+        let ours = self.address.version;
+        self.version.is_some_and(|theirs| !theirs.speaks_with(ours))
     }
 
     /// The module speaks another language.
@@ -94,6 +101,9 @@ impl Engine {
     /// It was asked that.
     pub fn instance_looked_for(&mut self, now: Instant, is_there: bool) {
         self.watch.looked_for(now, is_there);
+        if !is_there {
+            self.forget_spelling();
+        }
     }
 
     /// Whether the instance should be asked for its pool4 as well.
@@ -138,16 +148,20 @@ impl Engine {
         match refusal.code {
             libc::ESRCH => {
                 self.watch.missing(now, words, &mut self.journal);
-                if self.spelling == Spelling::Adopted {
-                    // That one is gone, and the next may be spelt as the file does.
-                    self.spelling = Spelling::Unknown;
-                    self.address.instance = self.configured;
-                    self.readdress();
-                }
+                self.forget_spelling();
             }
             _ if !self.watch.refused(now, refusal.code) => (),
             libc::EPERM => self.lose(now, Reason::NotPermitted, words),
             _ => self.lose(now, Reason::LookFailed, words),
+        }
+    }
+
+    /// The instance is gone, and the next may be spelt as the file does.
+    fn forget_spelling(&mut self) {
+        if self.spelling == Spelling::Adopted {
+            self.spelling = Spelling::Unknown;
+            self.address.instance = self.configured;
+            self.readdress();
         }
     }
 
@@ -186,6 +200,10 @@ impl Engine {
 
     /// The module has that version.
     pub(super) fn adopt(&mut self, now: Instant, version: Version) {
+        if self.is_foreign() {
+            // A batch came from the next module, which can be asked.
+            self.watch.begin(now);
+        }
         self.version = Some(version);
         if self.address.version == version {
             return;

@@ -106,7 +106,7 @@ impl Engine {
             self.counters.lose(Reason::ModuleMissing, 1);
             return FromNetwork::Ignore;
         }
-        if !self.watch.takes_sessions() {
+        if self.is_foreign() || !self.watch.takes_sessions() {
             // Why was told when it was news. The kernel would put a line in its log for each.
             self.counters.lose(Reason::NotTaken, 1);
             return FromNetwork::Ignore;
@@ -155,8 +155,12 @@ impl Engine {
             });
         let admitted = match sessions {
             Some(Ok(admitted)) => admitted,
-            Some(Err(datagram::Refusal::OldPool4 { converted })) => {
+            Some(Err(datagram::Refusal::OldPool4 {
+                converted,
+                shortened,
+            })) => {
                 self.counters.converted += u64::from(converted);
+                self.counters.shortened += shortened as u64;
                 self.watch.doubt_pool4(now);
                 return FromNetwork::Ask;
             }

@@ -63,7 +63,7 @@ reasons! {
         "if it names a BIB entry, add its address to pool4 or wait until it is gone; otherwise compare the \
          keys \"ss-...\" of the module file with \"jool global display\"";
     /// Sessions came from the network while the instance was missing, did not synchronize, or did
-    /// not let the daemon ask for anything.
+    /// not let the daemon ask for anything, or while the module was of a foreign version.
     NotTaken => "datagrams dropped while the instance took no sessions", "";
     /// Sessions came from the network, or a request was on its way, while the module was not loaded.
     ModuleMissing => "sessions and requests dropped while Jool's kernel module was not loaded", "";

@@ -177,9 +177,9 @@ impl Watch {
     }
 
     /// A session came whose mask is not in pool4, as it was some time ago: the next look is due at
-    /// once, and asks for it.
+    /// once, and asks for it. Should that fail, it is not repeated for each session.
     pub fn doubt_pool4(&mut self, now: Instant) {
-        self.pool4_in = 0;
+        (self.pool4_in, self.pool4_seen) = (0, Some(now));
         self.due = self.due.map(|_| now);
     }
 
@@ -319,6 +319,7 @@ impl Watch {
     /// The instance is missing, and was looked for.
     pub fn looked_for(&mut self, now: Instant, is_there: bool) {
         self.looked(now, SEARCH);
+        self.refusals = (0, 0);
         if is_there {
             // How it is configured is another question.
             self.presence = Presence::Unknown;

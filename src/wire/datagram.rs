@@ -49,6 +49,8 @@ pub enum Refusal {
     OldPool4 {
         /// Whether it came in the other one.
         converted: bool,
+        /// How many had a longer lifetime than any that is allowed, which they have now.
+        shortened: usize,
     },
     /// Nothing in it is for the kernel: it begins with an attribute header of length 0, at which
     /// Jool stops reading without a word.
@@ -123,7 +125,10 @@ pub fn admit(bytes: &mut [u8], terms: &Terms<'_>) -> Result<Admitted, Refusal> {
         admitted.length += format.size();
     }
     match admitted.outside > 0 && terms.is_pool4_old {
-        true => Err(Refusal::OldPool4 { converted }),
+        true => Err(Refusal::OldPool4 {
+            converted,
+            shortened: admitted.shortened,
+        }),
         false => Ok(admitted),
     }
 }

@@ -151,6 +151,37 @@ fn a_module_of_a_foreign_version_is_told_at_once_and_asked_for_nothing() {
 }
 
 #[test]
+fn a_module_of_a_foreign_version_is_passed_nothing_whatever_instance_is_served() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    let now = Instant::now();
+    engine.module_found(now, FAMILY, Some(Version::new(4, 2, 0)));
+    let other = InstanceName::new("other").unwrap();
+    engine.reconfigure(now, other, Values::default());
+    assert_eq!(engine.look_due(), None);
+    let (mut buffer, length) = network::datagram(&[session()]);
+    let source = "192.0.2.2:6464".parse().unwrap();
+    let verdict = engine.on_datagram(now, source, &mut buffer, length);
+    assert_eq!(verdict, FromNetwork::Ignore);
+    assert_eq!(engine.counters().lost(Reason::NotTaken), 1);
+}
+
+#[test]
+fn what_takes_the_place_of_a_foreign_version_behind_the_same_number_is_looked_at() {
+    for heard in [false, true] {
+        let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+        let now = Instant::now();
+        engine.module_found(now, FAMILY, Some(Version::new(4, 2, 0)));
+        if heard {
+            let mut batch = FromModule::batch("default").version(Version::SUPPORTED);
+            engine.on_kernel(now, 0, &mut batch.bytes);
+            assert_eq!(engine.look_due(), Some(now));
+        }
+        engine.module_found(now, FAMILY, Some(Version::SUPPORTED));
+        assert_eq!(engine.look_due(), Some(now));
+    }
+}
+
+#[test]
 fn another_version_behind_the_same_number_is_another_module() {
     let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
     let loaded = |version| Some(Event::ModuleLoaded(Some(version)));
@@ -174,6 +205,23 @@ fn an_adopted_spelling_goes_with_its_instance() {
     };
     engine.look_refused(now, &refusal);
     assert_eq!(engine.address().instance.as_str(), "default");
+}
+
+#[test]
+fn a_spelling_that_was_adopted_of_an_instance_that_was_gone_by_then_is_forgotten_too() {
+    let mut engine = engine();
+    let now = engine.look_due().unwrap();
+    let refusal = Refusal {
+        code: libc::ESRCH,
+        text: b"no such instance".to_vec(),
+    };
+    engine.look_refused(now, &refusal);
+    engine.on_kernel(now, 0, &mut FromModule::batch("Default").bytes);
+    assert_eq!(engine.address().instance.as_str(), "Default");
+    assert!(engine.looks_for_instance());
+    engine.instance_looked_for(now, false);
+    assert_eq!(engine.address().instance.as_str(), "default");
+    assert!(engine.needs_preparation());
 }
 
 #[test]

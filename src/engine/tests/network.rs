@@ -1,6 +1,8 @@
 //! What comes from the network.
 
 use super::*;
+use crate::wire::netlink::Attribute;
+use crate::wire::pool4::{self, Pool4};
 
 #[test]
 fn lifetimes_from_the_network_are_cut_to_the_instances_longest() {
@@ -182,4 +184,64 @@ fn what_comes_from_outside_the_list_is_dropped_unseen_and_told_with_its_source()
     engine.allow(AllowList::EVERYBODY);
     let verdict = engine.on_datagram(Instant::now(), stranger, &mut buffer, contents.len());
     assert_eq!(verdict, FromNetwork::Add(Add::HEADROOM + 40));
+}
+
+/// A receive buffer with a datagram of these, and its length.
+pub(super) fn datagram(all: &[Session]) -> (Vec<u8>, usize) {
+    let mut contents = Vec::new();
+    for session in all {
+        session.emit(Format::Flat, &mut contents);
+    }
+    let mut buffer = vec![0; Add::HEADROOM + 2000];
+    buffer[Add::HEADROOM..][..contents.len()].copy_from_slice(&contents);
+    (buffer, contents.len())
+}
+
+/// An engine whose instance has a pool4 without the mask of [`session`].
+fn with_other_pool4(now: Instant) -> Engine {
+    let mut engine = engine();
+    let mut state = instance_with(20);
+    let mut pool4 = Pool4::default();
+    let entry = Attribute {
+        number: 1,
+        value: &pool4::tests::value(0, "192.0.2.1", 32, (1, 2)),
+        offset: 0,
+    };
+    pool4.take(&entry).unwrap();
+    state.pool4 = Some(pool4);
+    engine.instance_seen(now, state);
+    engine
+}
+
+#[test]
+fn while_the_instance_cannot_be_looked_at_it_is_not_for_each_datagram() {
+    let start = Instant::now();
+    let mut engine = with_other_pool4(start);
+    let source = "192.0.2.2:6464".parse().unwrap();
+    let mut asked = 0;
+    for ms in (0..2500).step_by(10) {
+        let now = start + Duration::from_millis(ms);
+        let (mut buffer, length) = datagram(&[session()]);
+        if engine.on_datagram(now, source, &mut buffer, length) == FromNetwork::Ask {
+            asked += 1;
+            assert_eq!(engine.look_due(), Some(now));
+            engine.look_failed(now, &io::Error::from_raw_os_error(libc::ENOBUFS));
+            engine.again(now, source, &mut buffer, length);
+        }
+    }
+    assert_eq!(asked, 2);
+    assert_eq!(engine.counters().lost(Reason::OutsidePool4), 250);
+}
+
+#[test]
+fn lifetimes_that_are_cut_before_pool4_is_asked_for_are_counted_once() {
+    let now = Instant::now();
+    let mut engine = with_other_pool4(now);
+    let later = now + Duration::from_secs(2);
+    let source = "192.0.2.2:6464".parse().unwrap();
+    let (mut buffer, length) = datagram(&[session(), session()]);
+    let verdict = engine.on_datagram(later, source, &mut buffer, length);
+    assert_eq!(verdict, FromNetwork::Ask);
+    engine.again(later, source, &mut buffer, length);
+    assert_eq!(engine.counters().shortened, 2);
 }

@@ -288,6 +288,16 @@ fn what_is_missing_is_looked_for_and_then_looked_at() {
 }
 
 #[test]
+fn refusals_with_an_answer_between_them_are_in_passing_each() {
+    let mut watched = Watched::new(on());
+    watched.look(None);
+    for _ in 0..3 {
+        assert!(!watched.watch.refused(watched.now, libc::EINVAL));
+        watched.watch.looked_for(watched.now, false);
+    }
+}
+
+#[test]
 fn without_a_module_no_look_is_due_whatever_hints_there_are() {
     let mut watched = Watched::new(on());
     watched.watch.end();

@@ -214,11 +214,11 @@ fn sessions_whose_mask_is_not_in_pool4_are_left_out_and_the_others_stay_in_order
         };
         let before = datagram(&[with(61001), with(1)], format);
         let mut bytes = from_afar(before.clone(), format);
-        let converted = true;
-        assert_eq!(
-            admit(&mut bytes, &old),
-            Err(Refusal::OldPool4 { converted })
-        );
+        let refusal = Refusal::OldPool4 {
+            converted: true,
+            shortened: 0,
+        };
+        assert_eq!(admit(&mut bytes, &old), Err(refusal));
         assert_eq!(bytes, before, "nothing is left out yet");
         assert_eq!(admit(&mut bytes, &terms).unwrap().outside, 1);
     }
