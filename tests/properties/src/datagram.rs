@@ -127,8 +127,36 @@ fn check_limits(datagram: &[u8], row: &[u8], all: &[Session], format: Format, co
             assert_eq!(outcome, Ok(admitted));
             assert_eq!(bytes[row.len()..], datagram[row.len()..]);
             check_kept(&bytes[..admitted.length], &kept, format, most);
+            check_old_pool4(datagram, &terms, admitted, &bytes);
         }
     }
+}
+
+/// `bytes` is what became of `datagram` on these terms. If pool4 may be old, it becomes the same in
+/// two steps, or in one if nothing is left out.
+fn check_old_pool4(datagram: &[u8], terms: &Terms<'_>, admitted: Admitted, bytes: &[u8]) {
+    let old = Terms {
+        is_pool4_old: true,
+        ..*terms
+    };
+    let mut again = datagram.to_vec();
+    let outcome = admit(&mut again, &old);
+    if admitted.outside == 0 {
+        assert_eq!(outcome, Ok(admitted));
+    } else {
+        let refusal = Refusal::OldPool4 {
+            converted: admitted.converted,
+            shortened: admitted.shortened,
+        };
+        assert_eq!(outcome, Err(refusal));
+        let rest = Admitted {
+            converted: false,
+            shortened: 0,
+            ..admitted
+        };
+        assert_eq!(admit(&mut again, terms), Ok(rest));
+    }
+    assert_eq!(again[..admitted.length], bytes[..admitted.length]);
 }
 
 /// They stand in `row` in the order that they had, and as they were but for their lifetimes.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use joold::engine::{Engine, Event, FromKernel, Limits, Piece, Reason};
-use joold::wire::jool::{Command, InstanceName, Message, root};
+use joold::wire::jool::{Command, InstanceName, Message, Version, root};
 use joold::wire::netlink;
 use joold::wire::session::Format;
 use joold::wire::update::Update;
@@ -60,7 +60,8 @@ fn check_from_a_process(message: &[u8], merging: bool) {
 
 /// `bytes` is what became of `message`.
 fn check_forwarded(engine: &Engine, message: &[u8], bytes: &[u8], piece: &Piece, merging: bool) {
-    let (container, format) = container(message).expect("only batches are forwarded");
+    let (container, version) = container(message).expect("only batches are forwarded");
+    let format = Format::of(version);
     let counters = engine.counters();
     assert_eq!(lost(engine), 0);
     assert_eq!(counters.kernel_sent.packets, 1);
@@ -87,12 +88,12 @@ fn check_forwarded(engine: &Engine, message: &[u8], bytes: &[u8], piece: &Piece,
     }
 }
 
-/// Where a batch's sessions stand, and how they are written.
-pub fn container(message: &[u8]) -> Option<(Range<usize>, Format)> {
+/// Where a batch's sessions stand, and which module wrote them.
+pub fn container(message: &[u8]) -> Option<(Range<usize>, Version)> {
     let message = Message::new_checked(netlink::Message::new_checked(message).ok()?).ok()?;
     let found = message.attributes().find(root::SESSION_ENTRIES)?.range();
     let container = Message::HEADER + found.start..Message::HEADER + found.end;
-    Some((container, Format::of(message.version())))
+    Some((container, message.version()))
 }
 
 /// netlink's own acknowledgement.

@@ -3,14 +3,12 @@
 use std::io;
 use std::net::Ipv4Addr;
 
-use joold::wire::datagram::Terms;
 use joold::wire::globals::{Global, Values};
 use joold::wire::instance::{Refusal, Snapshot};
 use joold::wire::netlink::{Attribute, Attributes, put_attribute};
 use joold::wire::pool4::Pool4;
-use joold::wire::session::Format;
-use joold::wire::statistics::Statistics;
 
+use super::known::{FORBIDDEN, MISSING};
 use super::material::LIFETIMES;
 use crate::pool4::{self, Entry};
 use crate::script::Script;
@@ -23,7 +21,7 @@ pub type Outcome<T> = io::Result<Result<T, Refusal>>;
 enum Manner {
     Granted,
     /// The errno of the module's refusal.
-    Refused(u16),
+    Refused(i32),
     /// The errno of the socket.
     Failed(i32),
 }
@@ -33,7 +31,7 @@ impl Manner {
         match self {
             Self::Granted => Ok(Ok(granted())),
             Self::Refused(code) => Ok(Err(Refusal {
-                code: code.into(),
+                code,
                 text: b"a test\nsays no".to_vec(),
             })),
             Self::Failed(errno) => Err(io::Error::from_raw_os_error(errno)),
@@ -41,7 +39,8 @@ impl Manner {
     }
 }
 
-const REFUSALS: [u16; 4] = [3, 1, 22, 2];
+/// Without permission, in passing, and one that looks as if there were no module.
+const REFUSALS: [i32; 4] = [MISSING, FORBIDDEN, 22, 2];
 const FAILURES: [i32; 2] = [105, 2];
 
 /// The number of the counter of acknowledgements, in 4.1.13.
@@ -112,6 +111,14 @@ impl Instance {
         self.looks.answer(|| self.snapshot(pool4))
     }
 
+    /// Whoever asks only whether it is there is told this: that it is not is no refusal.
+    pub fn is_there(&self) -> Outcome<bool> {
+        match self.looks {
+            Manner::Refused(MISSING) => Ok(Ok(false)),
+            looks => looks.answer(|| true),
+        }
+    }
+
     /// Whoever wants to change it changes it.
     pub fn change(&mut self, changes: &[(Global, u32)]) -> Outcome<()> {
         let changed = self.changes.answer(|| ());
@@ -121,11 +128,6 @@ impl Instance {
             }
         }
         changed
-    }
-
-    /// Whether it is as it should be, but for what it does not have.
-    pub fn is_as(&self, wanted: &Values) -> bool {
-        wanted.differing(&self.globals).next().is_none()
     }
 
     /// From the answers of a module.
@@ -164,49 +166,19 @@ pub fn setting(global: Global, kind: u8) -> Option<u32> {
     values.get(usize::from(kind % 4)).copied()
 }
 
-/// All masks that the script's sessions have, half of them, those of TCP, or whatever the router has.
+/// All masks that the script's sessions have, half of them, those of TCP, whatever the router has, or
+/// too many to be told.
 fn pool(kind: u8) -> Pool4 {
-    let (protocols, last) = match kind % 4 {
+    let (protocols, last) = match kind % 5 {
         0 => (0..3, u16::MAX),
         1 => (0..3, 61_032),
         2 => (0..1, u16::MAX),
-        _ => (0..0, 0),
+        3 => (0..0, 0),
+        _ => return Pool4::too_large(),
     };
     pool4::of(protocols.map(|protocol| Entry {
         protocol,
         prefix: (Ipv4Addr::new(192, 0, 2, 0), 31),
         ports: (61_001, last),
     }))
-}
-
-/// What the engine was told of the instance.
-#[derive(Debug, Default)]
-pub struct Known {
-    statistics: Option<Statistics>,
-    longest: Option<u32>,
-    pool4: Option<Pool4>,
-}
-
-impl Known {
-    /// It is told that. What is known of an earlier instance's pool4 holds for no other.
-    pub fn learn(&mut self, state: &Snapshot) {
-        let before = self.statistics.replace(state.statistics.clone());
-        if before.is_none_or(|before| state.statistics.is_anew(&before)) {
-            self.pool4 = None;
-        }
-        self.longest = state.globals.longest_timeout;
-        if let Some(pool4) = &state.pool4 {
-            self.pool4 = Some(pool4.clone());
-        }
-    }
-
-    /// On which sessions from the network are admitted.
-    pub fn terms(&self, format: Option<Format>) -> Terms<'_> {
-        Terms {
-            format,
-            longest: self.longest,
-            pool4: self.pool4.as_ref().filter(|pool4| pool4.is_known()),
-            is_pool4_old: false,
-        }
-    }
 }

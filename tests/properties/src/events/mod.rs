@@ -1,6 +1,7 @@
 //! The engine in the hands of a reactor to which anything may happen, in any order.
 
 mod instance;
+mod known;
 mod material;
 mod peers;
 mod world;

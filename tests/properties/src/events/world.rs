@@ -1,24 +1,26 @@
 //! What the reactor does with the engine, without sockets; and what has to hold after each step.
 
+mod looks;
 mod network;
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use joold::engine::{Counters, Engine, Event, FromKernel, Limits, Piece, Reason};
-use joold::wire::globals::{Global, Values};
+use joold::wire::globals::Values;
 use joold::wire::jool::{InstanceName, Version};
 use joold::wire::netlink;
 use joold::wire::request::Add;
 use joold::wire::session::Format;
 use joold::wire::update::Update;
 
-use super::instance::{Instance, Known, setting};
-use super::material::{self, INSTANCES, VERSIONS};
+use super::instance::Instance;
+use super::known::Known;
+use super::material;
 use super::peers::Peers;
+use crate::is_one_line;
 use crate::kernel::{check_acknowledgements, check_event, container, is_harmless, lost};
 use crate::script::Script;
-use crate::{FAMILY, is_one_line};
 
 /// How many bytes of sessions the reactor sends at a time.
 const PAYLOAD: usize = 1452;
@@ -27,14 +29,12 @@ const PAYLOAD: usize = 1452;
 const LINES: u64 = 5;
 const PERIOD: u64 = 10_000;
 
-/// How many lines two looks at an instance may have: it was found, some globals were changed, others
+/// How many lines the looks at an instance may have: it was found, some globals were changed, others
 /// are not there, and it is served.
 const LINES_OF_A_LOOK: usize = 16;
 
-/// How often the kernel's queue is flushed after a batch, and the instance looked at because of one
-/// event.
+/// How often the kernel's queue is flushed after a batch.
 const FLUSHES: u32 = 2;
-const LOOKS: u32 = 2;
 
 /// The engine, and what is known about it from outside.
 pub struct World {
@@ -51,7 +51,6 @@ pub struct World {
     /// Whom the network file lets send: the number of a list.
     list: usize,
     name: InstanceName,
-    wanted: Values,
     instance: Instance,
     known: Known,
     /// How many flushes are still due.
@@ -59,8 +58,8 @@ pub struct World {
     family: u16,
     /// How the module writes sessions: as its last batch did.
     format: Format,
-    /// Whether the module has sent a batch.
-    introduced: bool,
+    /// The module's version, as the system or its last batch told.
+    version: Option<Version>,
     /// Whether the network has no room.
     blocked: bool,
     /// How many updates did not pass with their batch, and how many of them were written later.
@@ -92,13 +91,12 @@ impl World {
             merging: limits,
             list: 0,
             name: InstanceName::DEFAULT,
-            wanted: Values::default(),
             instance: Instance::new(),
-            known: Known::default(),
+            known: Known::new(Values::default()),
             flushes: 0,
             family: 0,
             format: Format::of(Version::SUPPORTED),
-            introduced: false,
+            version: None,
             blocked: false,
             withheld: 0,
             written: 0,
@@ -176,9 +174,12 @@ impl World {
     }
 
     fn forwarded(&mut self, message: &[u8], bytes: &[u8], piece: &Piece) {
-        let (container, format) = container(message).expect("only batches are forwarded");
-        self.introduce(format);
+        let (container, version) = container(message).expect("only batches are forwarded");
+        self.introduce(version);
         self.flushes = FLUSHES;
+        let is_due = self.engine.flush_due().is_some();
+        assert_eq!(is_due, self.known.wants_flushes());
+        let format = self.format;
         let size = format.size();
         let all = &message[container.clone()];
         let passed = &bytes[piece.range.clone()];
@@ -194,9 +195,14 @@ impl World {
         self.withheld += self.peers.batch(self.now, format, all, passed);
     }
 
-    /// The module writes sessions like that.
-    fn introduce(&mut self, format: Format) {
-        self.introduced = true;
+    /// The module has that version.
+    fn introduce(&mut self, version: Version) {
+        if self.is_foreign() {
+            // It was the one before that could not be asked.
+            self.known.begin(self.time());
+        }
+        self.version = Some(version);
+        let format = Format::of(version);
         if format == self.format {
             return;
         }
@@ -264,52 +270,6 @@ impl World {
         );
     }
 
-    /// The instance is looked at if that is due, and changed if it is not as it should be.
-    fn look(&mut self) {
-        let (now, mut looks) = (self.time(), 0);
-        while self.engine.look_due().is_some_and(|due| due <= now) {
-            looks += 1;
-            assert!(looks <= LOOKS && self.engine.has_module());
-            match self.instance.look(self.engine.wants_pool4()) {
-                Ok(Ok(state)) => {
-                    self.known.learn(&state);
-                    let changes = self.engine.instance_seen(now, state);
-                    if !changes.is_empty() {
-                        self.change(&changes);
-                    }
-                    self.flushes = FLUSHES;
-                    if self.engine.owes_first_acknowledgement(now) {
-                        assert!(self.instance.is_as(&self.wanted));
-                        self.acknowledge(2);
-                        // A new one is known by counting less than is seen now.
-                        assert_eq!(self.engine.look_due(), Some(now));
-                    }
-                }
-                Ok(Err(refusal)) => {
-                    self.known = Known::default();
-                    self.flushes = 0;
-                    self.engine.look_refused(now, &refusal);
-                }
-                Err(error) => self.engine.look_failed(now, &error),
-            }
-        }
-    }
-
-    fn change(&mut self, changes: &[(Global, u32)]) {
-        let now = self.time();
-        for (global, value) in changes {
-            assert_eq!(self.wanted.get(*global), Some(*value));
-        }
-        match self.instance.change(changes) {
-            Ok(Ok(())) => {
-                assert!(self.instance.is_as(&self.wanted));
-                self.engine.instance_changed(changes);
-            }
-            Ok(Err(refusal)) => self.engine.change_refused(now, &refusal),
-            Err(error) => self.engine.look_failed(now, &error),
-        }
-    }
-
     fn write(&mut self, write: fn(&mut Engine, Instant, &mut [u8], usize) -> usize) -> usize {
         let now = self.time();
         let length = write(&mut self.engine, now, &mut self.room, PAYLOAD);
@@ -318,66 +278,6 @@ impl World {
         self.peers
             .written(self.now, self.format, &self.room[..length]);
         length
-    }
-
-    fn find_module(&mut self, kind: u8) {
-        let (which, version) = (kind % 4, usize::from(kind >> 2) % 5);
-        let family = FAMILY + u16::from(which / 2);
-        if which == 0 {
-            self.engine.module_missing();
-            self.forget_instance();
-            assert!(!self.engine.has_module() && self.engine.look_due().is_none());
-        } else {
-            let is_news = !self.engine.has_module() || self.family != family;
-            let version = VERSIONS.get(version.wrapping_sub(1)).copied();
-            self.engine.module_found(self.time(), family, version);
-            self.family = family;
-            if is_news {
-                self.introduced = false;
-                self.forget_instance();
-                let known = version.filter(|version| version.speaks_with(Version::SUPPORTED));
-                if let Some(version) = known {
-                    self.introduce(Format::of(version));
-                }
-                assert!(self.engine.needs_preparation());
-                assert_eq!(self.engine.look_due(), Some(self.time()));
-            }
-            assert!(self.engine.has_module());
-        }
-        assert!(!self.engine.doubts_module());
-    }
-
-    /// There is another one, or none.
-    fn forget_instance(&mut self) {
-        self.known = Known::default();
-        self.flushes = 0;
-        assert_eq!(self.engine.flush_due(), None);
-    }
-
-    /// The module file names another instance, or other globals.
-    fn reconfigure(&mut self, kind: u8, settings: u8) {
-        let now = self.time();
-        let name = INSTANCES[usize::from(kind) % 3];
-        let name = InstanceName::new(name).expect("a name");
-        let mut wanted = Values::default();
-        for (bit, global) in Global::ALL.into_iter().enumerate() {
-            if kind >> 4 & 1 << bit != 0 {
-                wanted.set(global, setting(global, settings >> (2 * bit)));
-            }
-        }
-        let is_other = name != self.name;
-        if is_other {
-            self.write_held();
-        }
-        self.engine.reconfigure(now, name, wanted);
-        (self.name, self.wanted) = (name, wanted);
-        if is_other {
-            self.forget_instance();
-            assert_eq!(self.engine.address().instance, name);
-            assert!(self.engine.needs_preparation());
-        }
-        let due = self.engine.has_module().then_some(now);
-        assert_eq!(self.engine.look_due(), due);
     }
 
     /// The module file has other limits.
@@ -515,7 +415,10 @@ impl World {
         assert_eq!(after.held, self.peers.behind());
         assert_eq!(after.held > 0, self.engine.due().is_some());
         assert!(self.engine.flush_due().is_none() || self.engine.has_module());
-        assert_eq!(self.engine.look_due().is_some(), self.engine.has_module());
+        assert!(self.engine.flush_due().is_none() || self.flushes > 0);
+        let is_asked = self.engine.has_module() && !self.is_foreign();
+        assert_eq!(self.engine.look_due().is_some(), is_asked);
+        self.known.check(&self.engine);
     }
 
     /// The operator is told in lines, and of the same not too often.

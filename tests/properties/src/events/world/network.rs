@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use joold::engine::{AllowList, Counters, FromNetwork, Reason};
-use joold::wire::datagram::{Admitted, admit};
+use joold::wire::datagram::{Admitted, Refusal, Terms, admit};
 use joold::wire::jool::{Command, Message, root};
 use joold::wire::netlink;
 use joold::wire::request::Add;
@@ -28,6 +28,27 @@ const LISTS: [&[(&str, Option<usize>)]; 4] = [
     &[("203.0.113.0/24", None), ("2001:db8::/48", Some(1))],
     &[("192.0.2.4/30", None)],
 ];
+
+/// What should become of a datagram.
+#[derive(Debug, Default)]
+struct Expected {
+    /// As far as it was converted, and cut to the instance's limits.
+    contents: Vec<u8>,
+    /// Whether the instance is looked at first.
+    asks: bool,
+    /// Whether it is dropped since the instance takes none, as a number.
+    not_taken: u64,
+    converted: u64,
+    shortened: u64,
+    admitted: Option<Admitted>,
+}
+
+impl Expected {
+    fn count(&mut self, converted: bool, shortened: usize) {
+        self.converted += u64::from(converted);
+        self.shortened += shortened as u64;
+    }
+}
 
 impl World {
     /// Sessions as another router sends them.
@@ -64,9 +85,17 @@ impl World {
         self.slot[Add::HEADROOM..][..length].copy_from_slice(datagram);
         let end = netlink::aligned(Add::HEADROOM + length);
         self.slot[end..].fill(0x55);
+        let mut expected = self.expect(is_stranger, datagram);
         let mut verdict = self.engine.on_datagram(now, source, &mut self.slot, length);
-        if verdict == FromNetwork::Ask {
-            self.look();
+        assert_eq!(verdict == FromNetwork::Ask, expected.asks);
+        let mut lost_before = lost_before;
+        if expected.asks {
+            assert_eq!(lost(&self.engine), lost_before);
+            self.known.doubt_pool4(now);
+            assert!(self.engine.look_due() == Some(now) && self.engine.wants_pool4());
+            self.look_once();
+            lost_before = lost(&self.engine);
+            expected = self.expect_again(expected);
             verdict = self.engine.again(now, source, &mut self.slot, length);
         }
         assert!(self.slot[end..].iter().all(|&byte| byte == 0x55));
@@ -74,48 +103,76 @@ impl World {
         let counters = self.engine.counters();
         let received = counters.net_received.packets - self.before.net_received.packets;
         assert_eq!(received, u64::from(!is_stranger));
-        let counted = lost(&self.engine) - lost_before;
-        self.check_verdict(verdict, counted, datagram, is_stranger);
+        self.check_verdict(verdict, lost(&self.engine) - lost_before, &expected);
+    }
+
+    /// What should become of a datagram at first.
+    fn expect(&self, is_stranger: bool, datagram: &[u8]) -> Expected {
+        let mut expected = Expected {
+            contents: datagram.to_vec(),
+            ..Expected::default()
+        };
+        if is_stranger || !self.engine.has_module() {
+            return expected;
+        }
+        if self.is_foreign() || !self.known.takes_sessions() {
+            expected.not_taken = 1;
+            return expected;
+        }
+        let terms = self.known.terms(self.time(), self.version.map(Format::of));
+        match admit(&mut expected.contents, &terms) {
+            Ok(admitted) => {
+                expected.count(admitted.converted, admitted.shortened);
+                expected.admitted = Some(admitted);
+            }
+            Err(Refusal::OldPool4 {
+                converted,
+                shortened,
+            }) => {
+                expected.count(converted, shortened);
+                expected.asks = true;
+            }
+            Err(_) => (),
+        }
+        expected
+    }
+
+    /// And now that the instance was looked at.
+    fn expect_again(&self, mut expected: Expected) -> Expected {
+        if !self.known.takes_sessions() {
+            expected.not_taken = 1;
+            return expected;
+        }
+        let terms = Terms {
+            is_pool4_old: false,
+            ..self.known.terms(self.time(), self.version.map(Format::of))
+        };
+        let admitted =
+            admit(&mut expected.contents, &terms).expect("what was admitted but for pool4");
+        expected.count(admitted.converted, admitted.shortened);
+        expected.admitted = Some(admitted);
+        expected
     }
 
     /// What was admitted of a datagram is what the instance's limits leave of it; the rest was
     /// counted.
-    fn check_verdict(
-        &self,
-        verdict: FromNetwork,
-        counted: u64,
-        datagram: &[u8],
-        is_stranger: bool,
-    ) {
-        let counters = self.engine.counters();
-        let mut contents = datagram.to_vec();
-        let terms = self.known.terms(self.introduced.then_some(self.format));
+    fn check_verdict(&self, verdict: FromNetwork, counted: u64, expected: &Expected) {
+        let (before, after) = (&self.before, self.engine.counters());
         let not_taken = |counters: &Counters| counters.lost(Reason::NotTaken);
-        let closed = not_taken(counters) > not_taken(&self.before);
-        let admitted = match is_stranger || closed || !self.engine.has_module() {
-            true => None,
-            false => admit(&mut contents, &terms).ok(),
-        };
-        let Some(admitted) = admitted else {
+        assert_eq!(not_taken(after) - not_taken(before), expected.not_taken);
+        assert_eq!(after.shortened - before.shortened, expected.shortened);
+        assert_eq!(after.converted - before.converted, expected.converted);
+        let Some(admitted) = expected.admitted else {
             assert_eq!((verdict, counted), (FromNetwork::Ignore, 1));
             return;
         };
-        let Admitted {
-            length,
-            converted,
-            shortened,
-            outside,
-        } = admitted;
-        assert_eq!(counted, outside as u64);
-        let before = &self.before;
-        assert_eq!(counters.shortened - before.shortened, shortened as u64);
-        assert_eq!(counters.converted - before.converted, u64::from(converted));
+        assert_eq!(counted, admitted.outside as u64);
         match verdict {
             FromNetwork::Add(total) => {
-                assert!(length > 0 && total <= self.slot.len());
-                self.check_request(total, &contents[..length]);
+                assert!(admitted.length > 0 && total <= self.slot.len());
+                self.check_request(total, &expected.contents[..admitted.length]);
             }
-            FromNetwork::Ignore => assert_eq!(length, 0),
+            FromNetwork::Ignore => assert_eq!(admitted.length, 0),
             FromNetwork::Ask => panic!("asked twice"),
         }
     }
