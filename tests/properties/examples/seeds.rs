@@ -37,7 +37,11 @@ mod script {
     pub const DUE: [u8; 1] = [15];
     pub const NEXT: [u8; 4] = [5, 5, 0, 0];
     pub const MODULE_4_1_9: [u8; 2] = [10, 3 + (3 << 2)];
+    pub const FOREIGN_MODULE: [u8; 2] = [10, 1 + (4 << 2)];
+    pub const MODULE_4_1_13: [u8; 2] = [10, 1 + (1 << 2)];
     pub const REMOVED: [u8; 3] = [16, 0, 0];
+    pub const LOOK_REFUSED: [u8; 3] = [16, 0, 2];
+    pub const LOOK_HAS_NO_ROOM: [u8; 3] = [16, 1, 0];
     pub const LOOK_NOT_PERMITTED: [u8; 3] = [16, 0, 1];
     pub const LOOK_FAILS: [u8; 3] = [16, 1, 1];
     pub const BACK: [u8; 3] = [16, 2, 0];
@@ -472,7 +476,7 @@ fn events() {
     use script::*;
     let property = "whatever_happens_each_session_is_accounted_for";
     let refresh = batch(0, &[[0, 0], [3, 0]]);
-    let runs: [(&str, Vec<Vec<u8>>); 19] = [
+    let runs: [(&str, Vec<Vec<u8>>); 23] = [
         (
             "refreshes-are-merged",
             vec![
@@ -801,6 +805,85 @@ fn events() {
                 batch(4, &[[0, 0], [3, 0]]),
                 refresh.clone(),
                 NEXT.into(),
+            ],
+        ),
+        (
+            "a-foreign-module",
+            vec![
+                NOT_MERGING.into(),
+                FOREIGN_MODULE.into(),
+                datagram(0, &[[1, 0]]),
+                OTHER_INSTANCE.into(),
+                WANTS.into(),
+                batch(0, &[[0, 0]]),
+                DUE.into(),
+                FOREIGN_MODULE.into(),
+                MODULE_4_1_13.into(),
+                DUE.into(),
+                FOREIGN_MODULE.into(),
+                MODULE_4_1_13.into(),
+                DUE.into(),
+                datagram(0, &[[1, 0]]),
+            ],
+        ),
+        (
+            "refused-later-and-later",
+            vec![
+                NOT_MERGING.into(),
+                MODULE.into(),
+                DUE.into(),
+                CHANGES_REFUSED.into(),
+                WANTS.into(),
+                [NEXT; 40].as_flattened().into(),
+                LOOK_REFUSED.into(),
+                [NEXT; 10].as_flattened().into(),
+                batch(0, &[[0, 0]]),
+                LOOK_NOT_PERMITTED.into(),
+                [NEXT; 10].as_flattened().into(),
+                datagram(0, &[[1, 0]]),
+                BACK.into(),
+                CHANGES_TAKEN.into(),
+                NEXT.into(),
+                datagram(0, &[[1, 0]]),
+            ],
+        ),
+        (
+            "missing-in-another-case",
+            vec![
+                NOT_MERGING.into(),
+                MODULE.into(),
+                REMOVED.into(),
+                DUE.into(),
+                batch(4, &[[0, 0]]),
+                [NEXT; 3].as_flattened().into(),
+                LOOK_REFUSED.into(),
+                NEXT.into(),
+                REMOVED.into(),
+                NEXT.into(),
+                LOOK_REFUSED.into(),
+                NEXT.into(),
+                BACK.into(),
+                NEXT.into(),
+            ],
+        ),
+        (
+            "an-old-pool4",
+            vec![
+                NOT_MERGING.into(),
+                HALF_A_POOL4.into(),
+                SHORT_TIMEOUTS.into(),
+                MODULE.into(),
+                DUE.into(),
+                datagram(0, &[[40, 0], [1, 0]]),
+                wait(1000),
+                datagram(2, &[[40, 0], [1, 0]]),
+                LOOK_HAS_NO_ROOM.into(),
+                wait(1000),
+                datagram(0, &[[40, 0], [1, 0]]),
+                datagram(0, &[[40, 0], [1, 0]]),
+                wait(1000),
+                REMOVED.into(),
+                datagram(0, &[[40, 0], [1, 0]]),
             ],
         ),
     ];
