@@ -57,6 +57,8 @@ mod script {
     pub const CHANGES_TAKEN: [u8; 3] = [16, 7, 0];
     /// All globals, turned on, with a deadline of 20 ms.
     pub const WANTS: [u8; 3] = [17, 0xf0, 0b01_01_00_01];
+    /// As that, with another deadline.
+    pub const WANTS_A_DEADLINE: [u8; 3] = [17, 0xf0, 0b01_01_10_01];
     pub const OTHER_INSTANCE: [u8; 3] = [17, 0x12, 1];
     pub const REMERGE: [u8; 4] = [18, 0x10, 0, 3];
     pub const MERGE_NO_MORE: [u8; 4] = [18, 0, 0, 0];
@@ -476,7 +478,7 @@ fn events() {
     use script::*;
     let property = "whatever_happens_each_session_is_accounted_for";
     let refresh = batch(0, &[[0, 0], [3, 0]]);
-    let runs: [(&str, Vec<Vec<u8>>); 23] = [
+    let runs: [(&str, Vec<Vec<u8>>); 24] = [
         (
             "refreshes-are-merged",
             vec![
@@ -714,6 +716,7 @@ fn events() {
             "limits-of-the-instance",
             vec![
                 NOT_MERGING.into(),
+                WANTS.into(),
                 SHORT_TIMEOUTS.into(),
                 HALF_A_POOL4.into(),
                 MODULE.into(),
@@ -827,6 +830,21 @@ fn events() {
             ],
         ),
         (
+            "what-somebody-changed-stays",
+            vec![
+                NOT_MERGING.into(),
+                WANTS.into(),
+                MODULE.into(),
+                DUE.into(),
+                TURNED_OFF.into(),
+                NEXT.into(),
+                WANTS_A_DEADLINE.into(),
+                DUE.into(),
+                NEXT.into(),
+                datagram(0, &[[1, 0]]),
+            ],
+        ),
+        (
             "refused-later-and-later",
             vec![
                 NOT_MERGING.into(),
@@ -870,6 +888,7 @@ fn events() {
             "an-old-pool4",
             vec![
                 NOT_MERGING.into(),
+                WANTS.into(),
                 HALF_A_POOL4.into(),
                 SHORT_TIMEOUTS.into(),
                 MODULE.into(),
