@@ -2,7 +2,6 @@
 #![no_main]
 
 use std::ffi::OsString;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -17,7 +16,7 @@ use joold::logging;
 use joold::modsocket::ModSocket;
 use joold::netsocket;
 use joold::privileges;
-use joold::reactor::{Reactor, Running, Sockets};
+use joold::reactor::{Reactor, Running, Sockets, seed};
 use joold::report;
 use joold::statsocket::StatSocket;
 use joold::sys;
@@ -97,9 +96,7 @@ fn serve(sources: Sources, config: Config) -> Result<(), Failure> {
         .configuring(config.modsocket.globals());
     engine.allow(config.netsocket.allowed.clone());
     if let Some(limits) = config.modsocket.refreshes() {
-        // Each state that std makes has keys of its own, from the system's randomness.
-        let seed = RandomState::new().build_hasher().finish();
-        engine = engine.merging_refreshes(limits, seed);
+        engine = engine.merging_refreshes(limits, seed());
     }
     let running = Running {
         sources,

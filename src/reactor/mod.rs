@@ -32,7 +32,7 @@ use crate::report;
 use crate::statsocket::StatSocket;
 use crate::watcher::Watcher;
 use links::Links;
-pub use reload::Running;
+pub use reload::{Running, seed};
 
 /// How many batches the kernel may bring before the others get their turn.
 const KERNEL_BUDGET: usize = 32;

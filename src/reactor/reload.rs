@@ -105,13 +105,18 @@ impl Reactor {
         if new.refreshes() != old.refreshes() {
             self.collect(now, Engine::write_held);
             self.send(now);
-            let seed = RandomState::new().build_hasher().finish();
-            self.engine.remerge(now, new.refreshes(), seed);
+            self.engine.remerge(now, new.refreshes(), seed());
         }
         if new.instance != old.instance || new.globals() != old.globals() {
             self.engine.reconfigure(now, new.instance, new.globals());
         }
     }
+}
+
+/// What clients of the NAT64 cannot guess, for [`Engine::merging_refreshes`]. Each state that std makes
+/// has keys of its own, from the system's randomness.
+pub fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Whether the one cannot use the other's socket.
