@@ -56,7 +56,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
             warnings.extend(netsocket::check(&config.netsocket, &sources.netsocket)?);
             for warning in warnings {
                 // A closed standard error is no reason to call the files wrong.
-                let _ = writeln!(io::stderr(), "joold: warning: {warning}");
+                let _ = logging::say(&format_args!("warning: {warning}"));
             }
             print(&(config.to_json() + "\n"))
         }

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -346,6 +346,24 @@ fn a_file_that_cannot_be_read_exits_with_78() {
         error,
         "joold: .: this is a directory; expected a configuration file\n"
     );
+}
+
+#[test]
+fn whoever_reads_standard_error_never_has_half_a_line() {
+    let directory = Directory::new().with("netsocket.json", NETSOCKET);
+    let (reader, writer) = UnixDatagram::pair().unwrap();
+    reader.set_nonblocking(true).unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_joold"))
+        .args(["--check", "netsocket.json", "missing.json"])
+        .current_dir(&directory.path)
+        .stderr(OwnedFd::from(writer))
+        .status()
+        .unwrap();
+    assert!(!status.success());
+    let mut line = [0; 4096];
+    let length = reader.recv(&mut line).unwrap();
+    let written = std::str::from_utf8(&line[..length]).unwrap();
+    assert!(written.ends_with('\n'), "{written:?} is half a line");
 }
 
 #[test]

@@ -104,8 +104,14 @@ pub fn start(stderr: bool, threshold: Threshold) {
 pub fn fatal(failure: &Failure) {
     log::error!("{failure}");
     if !OUTPUT.get().is_some_and(|output| output.sink().on_stderr) {
-        let _ = writeln!(io::stderr(), "{IDENT}: {failure}");
+        let _ = say(&failure);
     }
+}
+
+/// Writes a line to standard error in one call, so that whoever reads it never has half of one.
+pub fn say(text: &impl fmt::Display) -> io::Result<()> {
+    let line = format!("{IDENT}: {text}\n");
+    io::stderr().write_all(line.as_bytes())
 }
 
 /// When [`elapse`] has something to do: only while syslog has to be told of lost lines.
@@ -206,7 +212,7 @@ static UNTAKEN: AtomicU64 = AtomicU64::new(0);
 /// fails there is nobody left to tell.
 fn complain(level: Level, text: &Arguments<'_>) {
     let taken = sys::takes_a_line(&io::stderr())
-        && writeln!(io::stderr(), "{IDENT}: {}: {text}", name(level)).is_ok();
+        && say(&format_args!("{}: {text}", name(level))).is_ok();
     if !taken {
         UNTAKEN.fetch_add(1, Ordering::Relaxed);
     }
