@@ -101,14 +101,7 @@ impl Engine {
             self.journal.note(Event::FirstDatagram(source));
         }
         self.counters.net_received.add(length);
-        if !self.has_module() {
-            // That the module is missing was told when that was news.
-            self.counters.lose(Reason::ModuleMissing, 1);
-            return FromNetwork::Ignore;
-        }
-        if self.is_foreign() || !self.watch.takes_sessions() {
-            // Why was told when it was news. The kernel would put a line in its log for each.
-            self.counters.lose(Reason::NotTaken, 1);
+        if !self.takes_sessions() {
             return FromNetwork::Ignore;
         }
         if length == 0 {
@@ -126,11 +119,25 @@ impl Engine {
         buffer: &mut [u8],
         length: usize,
     ) -> FromNetwork {
-        if !self.has_module() || !self.watch.takes_sessions() {
-            self.counters.lose(Reason::NotTaken, 1);
+        if !self.takes_sessions() {
             return FromNetwork::Ignore;
         }
         self.judge(now, source, buffer, length, false)
+    }
+
+    /// Whether there is somebody to take the sessions of a datagram; it is counted if not. What is
+    /// amiss was told when it was news.
+    fn takes_sessions(&mut self) -> bool {
+        let reason = if !self.has_module() {
+            Reason::ModuleMissing
+        } else if self.is_foreign() || !self.watch.takes_sessions() {
+            // The kernel would put a line in its log for each.
+            Reason::NotTaken
+        } else {
+            return true;
+        };
+        self.counters.lose(reason, 1);
+        false
     }
 
     fn judge(

@@ -211,8 +211,8 @@ static UNTAKEN: AtomicU64 = AtomicU64::new(0);
 /// Writes a line to standard error, unless that would have to wait for whoever reads it. Where that
 /// fails there is nobody left to tell.
 fn complain(level: Level, text: &Arguments<'_>) {
-    let taken = sys::takes_a_line(&io::stderr())
-        && say(&format_args!("{}: {text}", name(level))).is_ok();
+    let taken =
+        sys::takes_a_line(&io::stderr()) && say(&format_args!("{}: {text}", name(level))).is_ok();
     if !taken {
         UNTAKEN.fetch_add(1, Ordering::Relaxed);
     }

@@ -121,6 +121,16 @@ fn make_anew(j: &Node, k: &Node) -> Outcome {
     Ok(connect(j, k)?)
 }
 
+fn rejoined_again(nodes: [&mut Node; 2]) -> Outcome {
+    for node in nodes {
+        wait::for_some("another rejoin", || {
+            let said = node.daemon.as_ref()?.said();
+            (said.matches(JOINED).count() >= 2).then_some(())
+        })?;
+    }
+    Ok(())
+}
+
 fn an_interface_that_is_made_anew_is_used(network: Network) -> Outcome {
     let (mut j, mut k) = running(network, Version::SUPPORTED)?;
     both_ways(&j, &k, 0)?;
@@ -137,12 +147,7 @@ fn an_interface_that_is_made_anew_is_used(network: Network) -> Outcome {
     both_ways(&j, &k, 1000)?;
     // So quickly that there may be no gap to be seen.
     make_anew(&j, &k)?;
-    for node in [&mut j, &mut k] {
-        wait::for_some("another rejoin", || {
-            let said = node.daemon.as_ref()?.said();
-            (said.matches(JOINED).count() >= 2).then_some(())
-        })?;
-    }
+    rejoined_again([&mut j, &mut k])?;
     both_ways(&j, &k, 2000)?;
     assert_eq!(daemon(&mut j)?.stop()?.code(), Some(0));
     let said = daemon(&mut j)?.wait_for("stopping on ")?;
@@ -333,12 +338,7 @@ fn the_kernels_choice_is_waited_for_and_followed() -> Outcome {
     }
     both_ways(&j, &k, 0)?;
     make_anew(&j, &k)?;
-    for node in [&mut j, &mut k] {
-        wait::for_some("another rejoin", || {
-            let said = node.daemon.as_ref()?.said();
-            (said.matches(JOINED).count() >= 2).then_some(())
-        })?;
-    }
+    rejoined_again([&mut j, &mut k])?;
     both_ways(&j, &k, 1000)
 }
 

@@ -112,11 +112,7 @@ impl World {
             contents: datagram.to_vec(),
             ..Expected::default()
         };
-        if is_stranger || !self.engine.has_module() {
-            return expected;
-        }
-        if self.is_foreign() || !self.known.takes_sessions() {
-            expected.not_taken = 1;
+        if is_stranger || !self.takes_sessions(&mut expected) {
             return expected;
         }
         let terms = self.known.terms(self.time(), self.version.map(Format::of));
@@ -137,10 +133,19 @@ impl World {
         expected
     }
 
+    /// Whether there is a module, and an instance of it, to take sessions.
+    fn takes_sessions(&self, expected: &mut Expected) -> bool {
+        if !self.engine.has_module() {
+            return false;
+        }
+        let takes = !self.is_foreign() && self.known.takes_sessions();
+        expected.not_taken = u64::from(!takes);
+        takes
+    }
+
     /// And now that the instance was looked at.
     fn expect_again(&self, mut expected: Expected) -> Expected {
-        if !self.known.takes_sessions() {
-            expected.not_taken = 1;
+        if !self.takes_sessions(&mut expected) {
             return expected;
         }
         let terms = Terms {
