@@ -285,6 +285,15 @@ impl NetSocket {
         member.lost(received, |n| self.inbox.dropped(n))
     }
 
+    /// As [`NetSocket::lost`], of a socket that is given up: of what was dropped last, no datagram
+    /// will tell any more.
+    pub fn lost_at_last(&mut self) -> u32 {
+        let Some(member) = &mut self.member else {
+            return 0;
+        };
+        sys::dropped(&member.socket).map_or(0, |dropped| member.newly(dropped))
+    }
+
     /// Sends what is in `outbox` to the group. Returns how many of its datagrams were sent, from
     /// the first.
     ///
@@ -605,5 +614,20 @@ mod tests {
         }
         assert!(lost > 0);
         assert_eq!(received as u64 + lost, sent as u64);
+    }
+
+    #[test]
+    fn what_is_dropped_last_is_counted_when_the_socket_is_given_up() {
+        const SENT: usize = 10;
+        let mut socket = socket();
+        let to = socket.member().unwrap().socket.local_addr().unwrap();
+        let sender = Plain::bind("[::1]:0").unwrap();
+        // So large that they fill the buffer before they fill the slots.
+        (0..SENT).for_each(|_| drop(sender.send_to(&[0; 60_000], to)));
+        let received = socket.receive().unwrap();
+        let lost = socket.lost(received) + socket.lost_at_last();
+        assert!(received < SENT);
+        assert_eq!(received + lost as usize, SENT);
+        assert_eq!(socket.lost_at_last(), 0);
     }
 }

@@ -206,11 +206,21 @@ impl Reactor {
 
     /// Counts what the network socket had to drop.
     fn count_lost(&mut self, now: Instant, received: usize) {
-        let lost = u64::from(self.netsocket.lost(received));
+        let lost = self.netsocket.lost(received);
+        self.lose_from_network(now, lost);
+    }
+
+    /// Counts what it dropped since then, for it is given up.
+    pub(super) fn count_lost_at_last(&mut self, now: Instant) {
+        let lost = self.netsocket.lost_at_last();
+        self.lose_from_network(now, lost);
+    }
+
+    fn lose_from_network(&mut self, now: Instant, lost: u32) {
         if lost > 0 {
             let detail = || format!("{lost} of them");
             self.engine
-                .lose_several(now, Reason::NetworkOverrun, lost, detail);
+                .lose_several(now, Reason::NetworkOverrun, lost.into(), detail);
         }
     }
 }

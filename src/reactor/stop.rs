@@ -28,6 +28,7 @@ impl Reactor {
             }
         }
         self.count_overrun(now);
+        self.count_lost_at_last(now);
         loop {
             self.collect(now, Engine::write_held);
             self.send(now);
