@@ -19,6 +19,8 @@ impl Reactor {
         if self.controller.has_news() {
             // What an old module said last would be none of a new one's words.
             self.serve_kernel(now);
+            // An overrun that goes on is forgotten with the module.
+            self.count_lost_from_kernel(now);
             self.look_for_module(now);
         }
         Served::Dry
@@ -183,6 +185,12 @@ impl Reactor {
             let lost = self.modsocket.lost();
             self.lose_from_kernel(now, lost);
         }
+    }
+
+    /// Counts whatever was lost and not counted yet, overrun or not: the counters are to be exact now.
+    pub(super) fn count_lost_from_kernel(&mut self, now: Instant) {
+        let lost = self.modsocket.lost();
+        self.lose_from_kernel(now, lost);
     }
 
     fn lose_from_kernel(&mut self, now: Instant, lost: u32) {

@@ -300,6 +300,8 @@ impl Reactor {
             match signal {
                 SIGHUP => self.reload(now),
                 SIGUSR1 => {
+                    self.count_lost_from_kernel(now);
+                    self.count_lost_at_last(now);
                     let (counters, lost) = (self.engine.counters(), logging::lost());
                     log::info!(target: logging::ANSWER, "counters: {counters}{lost}");
                 }
