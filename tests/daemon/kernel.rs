@@ -294,7 +294,16 @@ fn a_router_that_only_receives_notices_a_reload() -> Outcome {
     daemon(&mut k)?.wait_for("was unloaded")?;
     translate(&j, (0..36).map(sample::udp));
     daemon(&mut k)?.wait_for("receiving sessions from the network")?;
+    let served = |k: &mut Node| -> Result<usize, libtest_mimic::Failed> {
+        let said = daemon(k)?.said();
+        Ok(said.matches("sessions are synchronized").count())
+    };
+    let before = served(&mut k)?;
     load_again(&k)?;
+    // It may have looked before there was an instance, and drops what comes until it looks again.
+    wait::for_some("the daemon to serve the instance", || {
+        (served(&mut k).ok()? > before).then_some(())
+    })?;
     translate(&j, (36..72).map(sample::udp));
     wait_for_sessions(&k, 36)
 }
