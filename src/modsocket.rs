@@ -75,13 +75,13 @@ impl ModSocket {
         sys::receive_netlink(&self.socket, room)
     }
 
-    /// How many messages were lost since this was asked last.
-    pub fn lost(&mut self) -> u32 {
-        // Before Linux 4.12 there is no telling.
-        let dropped = sys::dropped(&self.socket).unwrap_or(self.dropped);
+    /// How many messages were lost since this was asked last. Nothing where the kernel does not tell:
+    /// before Linux 4.12.
+    pub fn lost(&mut self) -> Option<u32> {
+        let dropped = sys::dropped(&self.socket).ok()?;
         let lost = dropped.wrapping_sub(self.dropped);
         self.dropped = dropped;
-        lost
+        Some(lost)
     }
 
     /// Sends a request to the kernel, which carries it out before this returns.

@@ -168,7 +168,8 @@ impl Reactor {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 self.engine.overrun();
-                let lost = self.modsocket.lost().max(1);
+                // As many as it tells, of which some, or all, may be counted already.
+                let lost = self.modsocket.lost().unwrap_or(1);
                 self.lose_from_kernel(now, lost);
                 Heard::Other
             }
@@ -180,16 +181,15 @@ impl Reactor {
     }
 
     /// After an overrun: counts what was lost until the socket was empty again.
-    pub(super) fn count_overrun(&mut self, now: Instant) {
+    fn count_overrun(&mut self, now: Instant) {
         if self.engine.is_overrun() {
-            let lost = self.modsocket.lost();
-            self.lose_from_kernel(now, lost);
+            self.count_lost_from_kernel(now);
         }
     }
 
-    /// Counts whatever was lost and not counted yet, overrun or not: the counters are to be exact now.
+    /// Counts what was lost and is not counted yet, overrun or not.
     pub(super) fn count_lost_from_kernel(&mut self, now: Instant) {
-        let lost = self.modsocket.lost();
+        let lost = self.modsocket.lost().unwrap_or_default();
         self.lose_from_kernel(now, lost);
     }
 

@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Trial> {
         datagrams_lost_for_a_full_buffer_are_counted
         the_log_tells_how_large_the_buffers_are
         after_an_overrun_nothing_more_is_lost_and_all_is_counted
+        what_is_lost_is_counted_once_however_often_the_counters_are_told
         a_stop_loses_nothing_that_the_kernel_gave
         a_stop_waits_a_moment_for_room_in_the_network
         what_a_stop_leaves_for_want_of_room_is_counted
@@ -191,6 +192,51 @@ fn a_stop_loses_nothing_that_the_kernel_gave() -> Outcome {
     Ok(())
 }
 
+/// While the network has no room, nothing is received from the kernel, whose socket has not told yet that
+/// it is full.
+fn what_is_lost_is_counted_once_however_often_the_counters_are_told() -> Outcome {
+    const LOST: &str = "netlink receive buffer full: ";
+    let (mut j, _k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    limit(&j, "8kbit")?;
+    fill(&j, 36 * 300);
+    j.kernel.advertise(INSTANCE)?;
+    wait_until_there_is_no_room(daemon(&mut j)?)?;
+    // A batch for each session, acknowledged or not, until the buffer is full.
+    j.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_flush_deadline = 0);
+    translate(&j, (0..2_000).map(sample::udp));
+    let told = daemon(&mut j)?;
+    told.ask_for_counters()?;
+    let lost = number_after(&told.wait_for(LOST)?, LOST);
+    assert!(lost > Some(0), "{lost:?}");
+    j.namespace.tc(&["qdisc", "del", "dev", LINK, "root"])?;
+    wait::for_value("batches in the kernel", Some(0), || {
+        flush(&j);
+        j.kernel.with(INSTANCE, |jool| jool.queued())
+    })?;
+    let sent = j.kernel.statistics(INSTANCE).packets_sent;
+    let daemon = daemon(&mut j)?;
+    wait::for_some("the last batch to be received", || {
+        daemon.ask_for_counters().ok()?;
+        let said = daemon.said();
+        let received = number_after(&said, "batches from the kernel: ")?;
+        (received + number_after(&said, LOST)? >= sent).then_some(())
+    })?;
+    let (received, lost) = accounts(daemon)?;
+    assert_eq!(received + lost, sent);
+    Ok(())
+}
+
+/// Waits until the daemon has batches for which the network has no room.
+fn wait_until_there_is_no_room(daemon: &Daemon) -> Outcome {
+    Ok(wait::for_some("a network without room", || {
+        daemon.ask_for_counters().ok()?;
+        let said = daemon.said();
+        said.contains("waited for room in the network: ")
+            .then_some(())
+    })?)
+}
+
 /// J's daemon is stopped while its network has no room; the batches that its kernel gave it, those
 /// that it sent, and those that it says it could not send.
 fn stopped_without_room(rate: &str) -> Result<[u64; 3], Failed> {
@@ -199,12 +245,7 @@ fn stopped_without_room(rate: &str) -> Result<[u64; 3], Failed> {
     fill(&j, 36 * 3000);
     j.kernel.advertise(INSTANCE)?;
     let daemon = daemon(&mut j)?;
-    wait::for_some("a network without room", || {
-        daemon.ask_for_counters().ok()?;
-        let said = daemon.said();
-        said.contains("waited for room in the network: ")
-            .then_some(())
-    })?;
+    wait_until_there_is_no_room(daemon)?;
     let (received, _) = accounts(daemon)?;
     let said = daemon.said();
     let number = |text| number_after(&said, text).unwrap_or_default();
