@@ -166,17 +166,20 @@ impl Member {
     /// whenever `received` datagrams came, 0 included; `told` is the number that the `n`th of them
     /// brought.
     fn lost(&mut self, received: usize, told: impl Fn(usize) -> Option<u32>) -> u32 {
-        let dropped = if received == SLOTS {
+        if received == SLOTS {
             self.was_full = true;
-            told(received - 1)
         } else if mem::take(&mut self.was_full) {
             // What was dropped last, no datagram tells; but a buffer that was full fills all slots
-            // before it is empty. Before Linux 4.12 the next datagram has to do.
-            sys::dropped(&self.socket).ok()
-        } else {
-            received.checked_sub(1).and_then(told)
-        };
+            // before it is empty.
+            return self.lost_by_now();
+        }
+        let dropped = received.checked_sub(1).and_then(told);
         dropped.map_or(0, |dropped| self.newly(dropped))
+    }
+
+    /// The same, whether or not a datagram has told of it. Before Linux 4.12 only datagrams tell.
+    fn lost_by_now(&mut self) -> u32 {
+        sys::dropped(&self.socket).map_or(0, |dropped| self.newly(dropped))
     }
 
     /// How many of `dropped` are news. A datagram tells the number of the time when it came, which
@@ -285,13 +288,10 @@ impl NetSocket {
         member.lost(received, |n| self.inbox.dropped(n))
     }
 
-    /// As [`NetSocket::lost`], of a socket that is given up: of what was dropped last, no datagram
-    /// will tell any more.
-    pub fn lost_at_last(&mut self) -> u32 {
-        let Some(member) = &mut self.member else {
-            return 0;
-        };
-        sys::dropped(&member.socket).map_or(0, |dropped| member.newly(dropped))
+    /// As [`NetSocket::lost`], with what no datagram has told of yet, or ever will if the socket is given
+    /// up.
+    pub fn lost_by_now(&mut self) -> u32 {
+        self.member.as_mut().map_or(0, Member::lost_by_now)
     }
 
     /// Sends what is in `outbox` to the group. Returns how many of its datagrams were sent, from
@@ -625,9 +625,9 @@ mod tests {
         // So large that they fill the buffer before they fill the slots.
         (0..SENT).for_each(|_| drop(sender.send_to(&[0; 60_000], to)));
         let received = socket.receive().unwrap();
-        let lost = socket.lost(received) + socket.lost_at_last();
+        let lost = socket.lost(received) + socket.lost_by_now();
         assert!(received < SENT);
         assert_eq!(received + lost as usize, SENT);
-        assert_eq!(socket.lost_at_last(), 0);
+        assert_eq!(socket.lost_by_now(), 0);
     }
 }

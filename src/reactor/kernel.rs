@@ -19,8 +19,6 @@ impl Reactor {
         if self.controller.has_news() {
             // What an old module said last would be none of a new one's words.
             self.serve_kernel(now);
-            // An overrun that goes on is forgotten with the module.
-            self.count_lost_from_kernel(now);
             self.look_for_module(now);
         }
         Served::Dry
@@ -29,6 +27,8 @@ impl Reactor {
     /// Finds out which module there is, if any, and hears that one.
     pub(super) fn look_for_module(&mut self, now: Instant) {
         self.search = None;
+        // An overrun that goes on is forgotten with the module.
+        self.count_lost_from_kernel(now);
         let heard = self.controller.find().and_then(|found| match found {
             Found::Family(family) => self.modsocket.hear(Some(family.group)).map(|()| found),
             Found::Nothing | Found::Stranger => self.modsocket.hear(None).map(|()| found),

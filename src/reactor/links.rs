@@ -287,7 +287,7 @@ impl Reactor {
     /// Gives the old socket's place to `member`.
     fn swap(&mut self, now: Instant, mut member: Option<Member>) -> Result<(), Failure> {
         self.drain(now);
-        self.count_lost_at_last(now);
+        self.count_lost_from_network(now);
         let found = self
             .sources
             .iter()

@@ -293,6 +293,12 @@ impl Reactor {
         }
     }
 
+    /// Counts what both sockets dropped and what is not counted yet: the counters are to be exact now.
+    fn count_lost(&mut self, now: Instant) {
+        self.count_lost_from_kernel(now);
+        self.count_lost_from_network(now);
+    }
+
     fn serve_signals(&mut self, now: Instant) -> Served {
         // Several of a kind at once are one.
         let signals: Vec<_> = self.signals.pending().collect();
@@ -300,8 +306,7 @@ impl Reactor {
             match signal {
                 SIGHUP => self.reload(now),
                 SIGUSR1 => {
-                    self.count_lost_from_kernel(now);
-                    self.count_lost_at_last(now);
+                    self.count_lost(now);
                     let (counters, lost) = (self.engine.counters(), logging::lost());
                     log::info!(target: logging::ANSWER, "counters: {counters}{lost}");
                 }

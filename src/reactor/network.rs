@@ -146,7 +146,8 @@ impl Reactor {
                 }
             };
             self.add(now, count);
-            self.count_lost(now, count);
+            let lost = self.netsocket.lost(count);
+            self.lose_from_network(now, lost);
             if count < SLOTS {
                 return Served::Dry;
             }
@@ -204,15 +205,9 @@ impl Reactor {
             });
     }
 
-    /// Counts what the network socket had to drop.
-    fn count_lost(&mut self, now: Instant, received: usize) {
-        let lost = self.netsocket.lost(received);
-        self.lose_from_network(now, lost);
-    }
-
-    /// Counts what it dropped since then, for it is given up.
-    pub(super) fn count_lost_at_last(&mut self, now: Instant) {
-        let lost = self.netsocket.lost_at_last();
+    /// Counts all that the network socket dropped and that is not counted yet.
+    pub(super) fn count_lost_from_network(&mut self, now: Instant) {
+        let lost = self.netsocket.lost_by_now();
         self.lose_from_network(now, lost);
     }
 

@@ -27,8 +27,7 @@ impl Reactor {
                 Heard::Batch | Heard::Other | Heard::Trouble => (),
             }
         }
-        self.count_lost_from_kernel(now);
-        self.count_lost_at_last(now);
+        self.count_lost(now);
         loop {
             self.collect(now, Engine::write_held);
             self.send(now);
