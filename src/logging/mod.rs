@@ -104,11 +104,15 @@ pub fn start(stderr: bool, threshold: Threshold) {
 pub fn fatal(failure: &Failure) {
     log::error!("{failure}");
     if !OUTPUT.get().is_some_and(|output| output.sink().on_stderr) {
-        let _ = say(&failure);
+        let _ = say(failure);
     }
 }
 
-/// Writes a line to standard error in one call, so that whoever reads it never has half of one.
+/// Writes a line to standard error, with the program's name before it, in one call: whoever reads it
+/// never has half of one.
+///
+/// # Errors
+/// Those of write(2).
 pub fn say(text: &impl fmt::Display) -> io::Result<()> {
     let line = format!("{IDENT}: {text}\n");
     io::stderr().write_all(line.as_bytes())
