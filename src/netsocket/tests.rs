@@ -1,15 +1,18 @@
 use super::*;
 use std::net::UdpSocket as Plain;
 
-/// A socket that receives from `[::1]`, with room for few datagrams.
-fn socket() -> NetSocket {
+/// A socket that receives from `[::1]`, with room for few datagrams, and one that sends to it.
+fn sockets() -> (NetSocket, Plain) {
     let socket = Plain::bind("[::1]:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     sys::set_receive_buffer(&socket, 131_072).unwrap();
     sys::count_overruns(&socket).unwrap();
+    let to = socket.local_addr().unwrap();
+    let sender = Plain::bind("[::1]:0").unwrap();
+    sender.connect(to).unwrap();
     let mut netsocket = NetSocket::new();
     netsocket.replace(Some(Member {
-        destination: Some(socket.local_addr().unwrap().into()),
+        destination: Some(to.into()),
         socket: UdpSocket::from_std(socket),
         joined: None,
         receive_buffer: 0,
@@ -17,7 +20,7 @@ fn socket() -> NetSocket {
         was_full: false,
         segmentation: true,
     }));
-    netsocket
+    (netsocket, sender)
 }
 
 #[test]
@@ -50,10 +53,8 @@ fn without_a_place_nothing_is_received_and_nothing_sent() {
 #[test]
 fn what_is_dropped_while_datagrams_are_handled_is_counted_once() {
     const EACH_TIME: usize = 500;
-    let mut socket = socket();
-    let to = socket.member().unwrap().socket.local_addr().unwrap();
-    let sender = Plain::bind("[::1]:0").unwrap();
-    let flood = |count| (0..count).for_each(|_| drop(sender.send_to(&[0; 1440], to)));
+    let (mut socket, sender) = sockets();
+    let flood = |count| (0..count).for_each(|_| drop(sender.send(&[0; 1440])));
     let (mut sent, mut received, mut lost) = (0, 0, 0);
     // From the second time on, the datagrams tell of earlier losses.
     for _ in 0..3 {
@@ -81,11 +82,9 @@ fn what_is_dropped_while_datagrams_are_handled_is_counted_once() {
 #[test]
 fn what_is_dropped_last_is_counted_when_the_socket_is_given_up() {
     const SENT: usize = 10;
-    let mut socket = socket();
-    let to = socket.member().unwrap().socket.local_addr().unwrap();
-    let sender = Plain::bind("[::1]:0").unwrap();
+    let (mut socket, sender) = sockets();
     // So large that they fill the buffer before they fill the slots.
-    (0..SENT).for_each(|_| drop(sender.send_to(&[0; 60_000], to)));
+    (0..SENT).for_each(|_| drop(sender.send(&[0; 60_000])));
     let received = socket.receive().unwrap();
     let lost = socket.lost(received) + socket.lost_by_now();
     assert!(received < SENT);

@@ -90,8 +90,7 @@ fn an_instance_that_comes_later_is_served() -> Outcome {
     wait_until_on(&j)?;
     translate(&j, (0..36).map(sample::udp));
     wait_for_sessions(&k, 36)?;
-    let told = daemon(&mut j)?.said().matches("jool instance add").count();
-    assert_eq!(told, 1);
+    assert_eq!(daemon(&mut j)?.times("jool instance add"), 1);
     Ok(())
 }
 

@@ -91,6 +91,9 @@ fn nothing_is_passed_on(j: &Node, k: &mut Node) -> Outcome {
     Ok(())
 }
 
+/// What a daemon says once its instance is as it should be.
+const SERVED: &str = "sessions are synchronized";
+
 fn a_missing_instance_is_reported_once_and_asked_for_nothing() -> Outcome {
     let (j, mut k) = running(Network::Ipv6, Version::SUPPORTED)?;
     k.kernel.remove_instance(INSTANCE);
@@ -101,10 +104,8 @@ fn a_missing_instance_is_reported_once_and_asked_for_nothing() -> Outcome {
     );
     nothing_is_passed_on(&j, &mut k)?;
     k.kernel.add_instance(INSTANCE);
-    wait::for_some("the instance to be found again", || {
-        let said = k.daemon.as_ref()?.said();
-        (said.matches("sessions are synchronized").count() == 2).then_some(())
-    })?;
+    daemon(&mut k)?.wait_for_times(SERVED, 2)?;
+    assert_eq!(daemon(&mut k)?.times(SERVED), 2);
     sessions_pass(&j, &k)
 }
 
@@ -294,16 +295,10 @@ fn a_router_that_only_receives_notices_a_reload() -> Outcome {
     daemon(&mut k)?.wait_for("was unloaded")?;
     translate(&j, (0..36).map(sample::udp));
     daemon(&mut k)?.wait_for("receiving sessions from the network")?;
-    let served = |k: &mut Node| -> Result<usize, libtest_mimic::Failed> {
-        let said = daemon(k)?.said();
-        Ok(said.matches("sessions are synchronized").count())
-    };
-    let before = served(&mut k)?;
+    let served = daemon(&mut k)?.times(SERVED);
     load_again(&k)?;
     // It may have looked before there was an instance, and drops what comes until it looks again.
-    wait::for_some("the daemon to serve the instance", || {
-        (served(&mut k).ok()? > before).then_some(())
-    })?;
+    daemon(&mut k)?.wait_for_times(SERVED, served + 1)?;
     translate(&j, (36..72).map(sample::udp));
     wait_for_sessions(&k, 36)
 }

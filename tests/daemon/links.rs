@@ -5,7 +5,7 @@ use jool_simulated::{sample, wait};
 use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
 
-use crate::losses::{fill, limit, number_after};
+use crate::losses::{fill_network, number_after};
 use crate::process::it_sleeps;
 use crate::stage::*;
 
@@ -57,12 +57,9 @@ fn wait_until_joined(node: &mut Node, times: usize) -> Outcome {
 }
 
 fn wait_until_said(node: &mut Node, text: &str, times: usize) -> Outcome {
-    let what = format!("{text:?} at {:?}", node.side);
     let daemon = daemon(node)?;
-    let count = || daemon.said().matches(text).count();
-    wait::for_some(&what, || (count() >= times).then_some(()))
-        .map_err(|why| format!("{why}, which says: {}", daemon.said()))?;
-    assert_eq!(count(), times, "{}", daemon.said());
+    daemon.wait_for_times(text, times)?;
+    assert_eq!(daemon.times(text), times, "{}", daemon.said());
     Ok(())
 }
 
@@ -121,16 +118,6 @@ fn make_anew(j: &Node, k: &Node) -> Outcome {
     Ok(connect(j, k)?)
 }
 
-fn rejoined_again(nodes: [&mut Node; 2]) -> Outcome {
-    for node in nodes {
-        wait::for_some("another rejoin", || {
-            let said = node.daemon.as_ref()?.said();
-            (said.matches(JOINED).count() >= 2).then_some(())
-        })?;
-    }
-    Ok(())
-}
-
 fn an_interface_that_is_made_anew_is_used(network: Network) -> Outcome {
     let (mut j, mut k) = running(network, Version::SUPPORTED)?;
     both_ways(&j, &k, 0)?;
@@ -147,7 +134,9 @@ fn an_interface_that_is_made_anew_is_used(network: Network) -> Outcome {
     both_ways(&j, &k, 1000)?;
     // So quickly that there may be no gap to be seen.
     make_anew(&j, &k)?;
-    rejoined_again([&mut j, &mut k])?;
+    for node in [&mut j, &mut k] {
+        daemon(node)?.wait_for_times(JOINED, 2)?;
+    }
     both_ways(&j, &k, 2000)?;
     assert_eq!(daemon(&mut j)?.stop()?.code(), Some(0));
     let said = daemon(&mut j)?.wait_for("stopping on ")?;
@@ -294,17 +283,8 @@ fn a_daemon_is_idle_again_when_its_interface_is_back() -> Outcome {
 
 fn what_waited_for_room_is_given_up_when_the_interface_goes() -> Outcome {
     let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
-    limit(&j, "8kbit")?;
-    fill(&j, 36 * 300);
-    j.kernel.advertise(INSTANCE)?;
+    fill_network(&mut j, "8kbit", 36 * 300)?;
     let queued = || j.kernel.with(INSTANCE, |jool| jool.queued());
-    wait::for_some("a network without room", || {
-        let daemon = j.daemon.as_ref()?;
-        daemon.ask_for_counters().ok()?;
-        let said = daemon.said();
-        said.contains("waited for room in the network: ")
-            .then_some(())
-    })?;
     j.namespace.ip(&["link", "delete", LINK])?;
     wait::for_value("an empty queue", Some(0), || {
         flush(&j);
@@ -338,7 +318,9 @@ fn the_kernels_choice_is_waited_for_and_followed() -> Outcome {
     }
     both_ways(&j, &k, 0)?;
     make_anew(&j, &k)?;
-    rejoined_again([&mut j, &mut k])?;
+    for node in [&mut j, &mut k] {
+        daemon(node)?.wait_for_times(JOINED, 2)?;
+    }
     both_ways(&j, &k, 1000)
 }
 

@@ -117,13 +117,13 @@ fn the_log_tells_how_large_the_buffers_are() -> Outcome {
 }
 
 /// From here on J's link takes no more than `rate`.
-pub fn limit(j: &Node, rate: &str) -> Outcome {
+fn limit(j: &Node, rate: &str) -> Outcome {
     let shape = format!("qdisc add dev {LINK} root tbf rate {rate} burst 16kb limit 4mb");
     Ok(j.namespace.tc(&shape.split(' ').collect::<Vec<_>>())?)
 }
 
 /// Puts so many sessions into J's table without telling its daemon.
-pub fn fill(j: &Node, count: u32) {
+fn fill(j: &Node, count: u32) {
     let enable = |on| {
         j.kernel.with(INSTANCE, |jool| jool.globals.ss_enabled = on);
     };
@@ -197,10 +197,7 @@ fn a_stop_loses_nothing_that_the_kernel_gave() -> Outcome {
 fn what_is_lost_is_counted_once_however_often_the_counters_are_told() -> Outcome {
     const LOST: &str = "netlink receive buffer full: ";
     let (mut j, _k) = running(Network::Ipv6, Version::SUPPORTED)?;
-    limit(&j, "8kbit")?;
-    fill(&j, 36 * 300);
-    j.kernel.advertise(INSTANCE)?;
-    wait_until_there_is_no_room(daemon(&mut j)?)?;
+    fill_network(&mut j, "8kbit", 36 * 300)?;
     // A batch for each session, acknowledged or not, until the buffer is full.
     j.kernel
         .with(INSTANCE, |jool| jool.globals.ss_flush_deadline = 0);
@@ -227,8 +224,13 @@ fn what_is_lost_is_counted_once_however_often_the_counters_are_told() -> Outcome
     Ok(())
 }
 
-/// Waits until the daemon has batches for which the network has no room.
-fn wait_until_there_is_no_room(daemon: &Daemon) -> Outcome {
+/// Has J advertise `count` sessions, and waits until its network, which takes no more than `rate`, has no
+/// room for them.
+pub fn fill_network(j: &mut Node, rate: &str, count: u32) -> Outcome {
+    limit(j, rate)?;
+    fill(j, count);
+    j.kernel.advertise(INSTANCE)?;
+    let daemon = daemon(j)?;
     Ok(wait::for_some("a network without room", || {
         daemon.ask_for_counters().ok()?;
         let said = daemon.said();
@@ -241,11 +243,8 @@ fn wait_until_there_is_no_room(daemon: &Daemon) -> Outcome {
 /// that it sent, and those that it says it could not send.
 fn stopped_without_room(rate: &str) -> Result<[u64; 3], Failed> {
     let (mut j, _k) = running(Network::Ipv6, Version::SUPPORTED)?;
-    limit(&j, rate)?;
-    fill(&j, 36 * 3000);
-    j.kernel.advertise(INSTANCE)?;
+    fill_network(&mut j, rate, 36 * 3000)?;
     let daemon = daemon(&mut j)?;
-    wait_until_there_is_no_room(daemon)?;
     let (received, _) = accounts(daemon)?;
     let said = daemon.said();
     let number = |text| number_after(&said, text).unwrap_or_default();

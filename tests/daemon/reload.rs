@@ -28,12 +28,10 @@ const MODSOCKET: &str = "modsocket.json";
 /// Has the daemon of a node read that file anew, and waits until it says `text` of it.
 fn reload(node: &mut Node, file: &str, contents: &str, text: &str) -> Outcome {
     let daemon = daemon(node)?;
-    let before = daemon.said().matches(text).count();
+    let before = daemon.times(text);
     daemon.reload(file, contents)?;
-    Ok(wait::for_some(&format!("{text:?} in the log"), || {
-        (daemon.said().matches(text).count() > before).then_some(())
-    })
-    .map_err(|why| format!("{why}, which says: {}", daemon.said()))?)
+    daemon.wait_for_times(text, before + 1)?;
+    Ok(())
 }
 
 fn netsocket(side: Side, more: &str) -> String {

@@ -202,10 +202,23 @@ impl Daemon {
     /// # Errors
     /// When it does not.
     pub fn wait_for(&self, text: &str) -> Result<String, String> {
-        wait::for_some(&format!("{text:?} in the log"), || {
-            Some(self.said()).filter(|said| said.contains(text))
+        self.wait_for_times(text, 1)
+    }
+
+    /// The same for `text` written so many times, or more.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn wait_for_times(&self, text: &str, times: usize) -> Result<String, String> {
+        wait::for_some(&format!("{text:?} in the log, {times} times"), || {
+            Some(self.said()).filter(|said| said.matches(text).count() >= times)
         })
         .map_err(|why| format!("{why}, which says: {}", self.said()))
+    }
+
+    /// How many times it has written `text`.
+    pub fn times(&self, text: &str) -> usize {
+        self.said().matches(text).count()
     }
 
     /// Whether it has not ended.
