@@ -1,5 +1,7 @@
 """our daemon: as an ordinary user with CAP_NET_ADMIN alone it does all that Jool lets only the privileged do"""
 
+from lab.system import wait_for
+
 DAEMONS = "ours"
 
 # Debian's nobody and nogroup.
@@ -12,6 +14,8 @@ def run(stage):
     stage.add_instances()
     at_j, at_k = stage.start_pair(modsocket={"user": "nobody"})
     for daemon in (at_j, at_k):
+        # Sockets that are open already do not tell that the privileges they took are gone.
+        wait_for(f"{daemon} to say that it runs as its user", daemon.log, lambda log: "running as the user" in log)
         status = status_of(daemon)
         four = " ".join([str(NOBODY)] * 4)
         stage.check_equal(f"{daemon} runs as nobody", [four, four, ""],
