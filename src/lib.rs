@@ -11,7 +11,7 @@
 //! - [`reactor`]: the one loop that joins them.
 //! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
 //!   ask the kernel what there is, [`watcher`] hears when that changes, [`place`] finds in it what the
-//!   files name, [`logging`] and [`report`] tell the operator.
+//!   files name, [`logging`] and [`report`] tell the operator, [`status`] whoever asks.
 //! - [`claim`] keeps a second daemon from the same work, [`processes`] names who does it;
 //!   [`privileges`] gives up what is not needed.
 //!
@@ -41,6 +41,7 @@ pub mod reactor;
 pub mod report;
 pub mod share;
 pub mod statsocket;
+pub mod status;
 pub mod sys;
 pub mod watcher;
 pub mod wire;

@@ -49,6 +49,7 @@ pub fn log(event: &Event) {
         | Event::SynchronizationIsOff
         | Event::SynchronizationTurnedOff
         | Event::SynchronizationTurnedOn => log_instance(event),
+        Event::Standing(standing) => log::info!("standing: {standing}"),
         Event::FirstDatagram(source) => {
             log::info!("receiving sessions from the network; the first came from {source}");
         }

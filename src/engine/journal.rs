@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::Reason;
+use super::{Reason, Standing};
 use crate::wire::globals::Global;
 use crate::wire::jool::{InstanceName, Version};
 
@@ -59,6 +59,8 @@ pub enum Event {
     SynchronizationTurnedOff,
     /// Somebody turned synchronization on.
     SynchronizationTurnedOn,
+    /// The daemon's standing changed, to this one.
+    Standing(Standing),
     /// The kernel's first batch told the module's version, or a later one told another.
     ModuleVersion(Version),
     /// The kernel spells the instance's name in another case than the file, like this.

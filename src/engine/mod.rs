@@ -14,6 +14,7 @@ mod network;
 mod pace;
 mod reason;
 mod refresh;
+mod standing;
 mod thin;
 mod watch;
 
@@ -26,6 +27,7 @@ pub use counters::{Counters, Traffic};
 pub use journal::Event;
 pub use reason::Reason;
 pub use refresh::Limits;
+pub use standing::Standing;
 
 use crate::failure::words;
 use crate::wire::globals::Values;
@@ -120,6 +122,8 @@ pub struct Engine {
     start: Instant,
     counters: Counters,
     journal: Journal,
+    /// What the operator knows of the standing.
+    told_standing: Standing,
 }
 
 impl Engine {
@@ -149,6 +153,7 @@ impl Engine {
             start: now,
             counters: Counters::default(),
             journal: Journal::new(),
+            told_standing: Standing::WithoutKernel,
         }
     }
 
@@ -246,7 +251,7 @@ impl Engine {
 
     /// The next thing that an operator should know.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.journal.pop()
+        self.journal.pop().or_else(|| self.standing_event())
     }
 
     /// When [`Engine::elapse`] should be called, whatever else happens.

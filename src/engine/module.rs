@@ -88,6 +88,16 @@ impl Engine {
         &self.address
     }
 
+    /// The module's version, if it is there and that is known.
+    pub fn module_version(&self) -> Option<Version> {
+        self.version.filter(|_| self.has_module())
+    }
+
+    /// What one of the instance's globals is, if that is known.
+    pub fn global(&self, global: Global) -> Option<u32> {
+        self.watch.get(global)
+    }
+
     /// When the instance should be looked at.
     pub fn look_due(&self) -> Option<Instant> {
         self.watch.due()

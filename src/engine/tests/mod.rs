@@ -5,6 +5,7 @@ mod module;
 mod network;
 #[cfg(target_endian = "little")]
 mod samples;
+mod standing;
 
 use std::time::Duration;
 

@@ -1,0 +1,113 @@
+//! Where the daemon stands in its group: whether its router could take over without losing sessions.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::{Engine, Event};
+
+/// What a router's table is worth at the moment, compared with those of its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The daemon has not listened for long enough to know who is there.
+    Starting,
+    /// Nobody answered. A first node must not wait for ever.
+    Alone,
+    /// Tables of peers are still being read.
+    Joining,
+    /// Nothing is missing that a peer announced.
+    InSync,
+    /// Something is missing, or the kernel does not take sessions as fast as they come.
+    Lagging,
+    /// The module or the instance is missing, or synchronization is off.
+    WithoutKernel,
+}
+
+impl Standing {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Starting,
+        Self::Alone,
+        Self::Joining,
+        Self::InSync,
+        Self::Lagging,
+        Self::WithoutKernel,
+    ];
+
+    /// In words, as the control socket, the log and the peers' operators read it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Alone => "alone",
+            Self::Joining => "joining",
+            Self::InSync => "in sync",
+            Self::Lagging => "lagging",
+            Self::WithoutKernel => "without kernel",
+        }
+    }
+
+    /// The standing of those words.
+    pub fn of(words: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|standing| standing.words() == words)
+    }
+
+    /// Whether the router may become master: no other one is known to have more.
+    pub fn may_take_over(self) -> bool {
+        matches!(self, Self::Alone | Self::InSync)
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+/// As the words.
+impl Serialize for Standing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.words())
+    }
+}
+
+impl Engine {
+    /// Where this daemon stands.
+    pub fn standing(&self) -> Standing {
+        match self.has_module() && self.watch.is_on() {
+            true => Standing::Alone,
+            false => Standing::WithoutKernel,
+        }
+    }
+
+    /// The event of a standing that was not told yet.
+    pub(super) fn standing_event(&mut self) -> Option<Event> {
+        let standing = self.standing();
+        let told = std::mem::replace(&mut self.told_standing, standing);
+        (told != standing).then_some(Event::Standing(standing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_misses_nothing_that_anybody_has_may_take_over() {
+        let may = Standing::ALL.map(Standing::may_take_over);
+        assert_eq!(may, [false, true, false, true, false, false]);
+    }
+
+    #[test]
+    fn the_words_read_back() {
+        for standing in Standing::ALL {
+            assert_eq!(Standing::of(standing.words()), Some(standing));
+            assert_eq!(
+                serde_json::to_value(standing).unwrap(),
+                standing.to_string()
+            );
+        }
+        assert_eq!(Standing::of("insync"), None);
+    }
+}

@@ -1,0 +1,215 @@
+//! What the daemon tells of itself when it is asked over the control socket, as one JSON document.
+//!
+//! Keys are only ever added: whoever reads it should pass over those that it does not know.
+
+use std::process;
+
+use serde::{Serialize, Serializer};
+
+use crate::config::{Config, Link};
+use crate::engine::{Counters, Engine, Reason, Standing};
+use crate::wire::globals::Global;
+
+/// The whole of it. The keys are the fields' names, with spaces.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Where this router stands in its group.
+    pub standing: Standing,
+    /// Whether it may become master: see [`Standing::may_take_over`].
+    #[serde(rename = "may take over")]
+    pub may_take_over: bool,
+    /// The Jool instance, as the module file spells it.
+    pub instance: String,
+    /// The version of Jool's kernel module, if it is there and known.
+    #[serde(rename = "module version")]
+    pub module_version: Option<String>,
+    /// Whether the instance synchronizes, as the kernel told last; nothing if it is not there.
+    #[serde(rename = "ss-enabled")]
+    pub ss_enabled: Option<bool>,
+    /// In milliseconds, likewise.
+    #[serde(rename = "ss-flush-deadline")]
+    pub ss_flush_deadline: Option<u32>,
+    /// In updates of sessions, likewise.
+    #[serde(rename = "ss-capacity")]
+    pub ss_capacity: Option<u32>,
+    /// The group.
+    #[serde(rename = "multicast address")]
+    pub multicast_address: String,
+    /// Its UDP port.
+    #[serde(rename = "multicast port")]
+    pub multicast_port: u16,
+    /// As the network file names it; nothing if that leaves it to the kernel.
+    #[serde(rename = "in interface")]
+    pub in_interface: Option<Link>,
+    /// Likewise.
+    #[serde(rename = "out interface")]
+    pub out_interface: Option<Link>,
+    /// The daemon's own version.
+    pub version: &'static str,
+    /// The daemon's process id, in its own namespace.
+    pub pid: u32,
+    /// What passed since the start.
+    #[serde(serialize_with = "as_object")]
+    pub counters: Vec<(&'static str, u64)>,
+    /// What was lost since the start, by its reason; only those that happened.
+    #[serde(serialize_with = "as_object")]
+    pub lost: Vec<(&'static str, u64)>,
+    /// The other routers, as far as they are known.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// What is known of another router.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerStatus {
+    /// Where its datagrams come from.
+    pub address: String,
+    /// Whether it understands more than sessions.
+    pub kind: PeerKind,
+    /// Which run of its daemon that is; an upstream's does not tell.
+    #[serde(rename = "node id")]
+    pub node_id: Option<String>,
+    /// For how many milliseconds nothing has been heard of it.
+    #[serde(rename = "age ms")]
+    pub age_ms: u64,
+    /// Where it says that it stands; an upstream's does not.
+    pub standing: Option<Standing>,
+    /// How many of its datagrams did not arrive.
+    pub lost: u64,
+    /// How many of those were made up for.
+    pub repaired: u64,
+    /// By how many datagrams this router is behind it.
+    pub lag: u64,
+}
+
+/// What kind of daemon another router has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerKind {
+    /// One like this.
+    Joold,
+    /// Upstream's.
+    Upstream,
+}
+
+impl Status {
+    /// That of a daemon with this configuration and this engine.
+    pub fn of(config: &Config, engine: &Engine) -> Self {
+        let standing = engine.standing();
+        Self {
+            standing,
+            may_take_over: standing.may_take_over(),
+            instance: config.modsocket.instance.to_string(),
+            module_version: engine.module_version().map(|version| version.to_string()),
+            ss_enabled: engine.global(Global::SsEnabled).map(|value| value != 0),
+            ss_flush_deadline: engine.global(Global::SsFlushDeadline),
+            ss_capacity: engine.global(Global::SsCapacity),
+            multicast_address: config.netsocket.group.to_string(),
+            multicast_port: config.netsocket.port,
+            in_interface: config.netsocket.incoming.clone(),
+            out_interface: config.netsocket.outgoing.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            pid: process::id(),
+            counters: passed(engine.counters()),
+            lost: lost(engine.counters()),
+            peers: Vec::new(),
+        }
+    }
+
+    /// The document, on one line. Empty should it be none, which no value of it allows for.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn passed(counters: &Counters) -> Vec<(&'static str, u64)> {
+    vec![
+        ("batches from the kernel", counters.kernel_sent.packets),
+        ("bytes from the kernel", counters.kernel_sent.bytes),
+        ("datagrams to the network", counters.net_sent.packets),
+        ("bytes to the network", counters.net_sent.bytes),
+        ("datagrams from the network", counters.net_received.packets),
+        ("bytes from the network", counters.net_received.bytes),
+        ("updates merged into later ones", counters.merged),
+        ("updates held", counters.held),
+        ("waits for room in the network", counters.waits),
+    ]
+}
+
+fn lost(counters: &Counters) -> Vec<(&'static str, u64)> {
+    let all = Reason::ALL.iter();
+    all.map(|&reason| (reason.name(), counters.lost(reason)))
+        .filter(|(_, times)| *times > 0)
+        .collect()
+}
+
+/// Pairs as one object, in their order.
+fn as_object<S: Serializer>(
+    pairs: &[(&'static str, u64)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Document, ModsocketConfig, NetsocketConfig, Surroundings};
+    use serde_json::{Value, json};
+    use std::time::Instant;
+
+    fn config() -> Config {
+        let document = |text: &str| Document::parse("file.json".to_owned(), text.as_bytes());
+        let network = r#"{"multicast address": "ff08::db8:64:64", "multicast port": 6464,
+            "in interface": "eth0"}"#;
+        let surroundings = Surroundings { host: |_| None };
+        let netsocket = document(network)
+            .and_then(|document| NetsocketConfig::from_document(document, &surroundings));
+        let modsocket = document("{}").and_then(ModsocketConfig::from_document);
+        Config {
+            netsocket: netsocket.unwrap().0,
+            modsocket: modsocket.unwrap().0,
+            stats: None,
+        }
+    }
+
+    fn told(engine: &Engine) -> Value {
+        serde_json::from_str(&Status::of(&config(), engine).to_json()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_and_what_is_lost_has_its_reasons_name() {
+        let now = Instant::now();
+        let mut engine = Engine::new(config().modsocket.instance, now);
+        engine.lose_several(now, Reason::NotSent, 3, String::new);
+        let told = told(&engine);
+        assert_eq!(told["standing"], "without kernel");
+        assert_eq!(told["may take over"], false);
+        for key in ["module version", "ss-enabled", "out interface"] {
+            assert_eq!(told.get(key), Some(&Value::Null), "{key}");
+        }
+        assert_eq!(told["in interface"], "eth0");
+        assert_eq!(told["lost"], json!({ Reason::NotSent.name(): 3 }));
+        assert_eq!(told["counters"]["datagrams to the network"], 0);
+        assert_eq!(told["peers"], json!([]));
+    }
+
+    #[test]
+    fn a_peer_tells_its_kind_and_standing_in_words() {
+        let peer = PeerStatus {
+            address: "2001:db8::2".to_owned(),
+            kind: PeerKind::Upstream,
+            node_id: None,
+            age_ms: 7,
+            standing: Some(Standing::InSync),
+            lost: 2,
+            repaired: 1,
+            lag: 1,
+        };
+        let told = serde_json::to_value(peer).unwrap();
+        assert_eq!(
+            (&told["kind"], &told["standing"]),
+            (&json!("upstream"), &json!("in sync"))
+        );
+        assert_eq!(told["age ms"], 7);
+    }
+}
