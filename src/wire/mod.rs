@@ -12,6 +12,7 @@ pub mod instance;
 pub mod jool;
 pub mod link;
 pub mod netlink;
+pub mod page;
 pub mod pool4;
 pub mod request;
 #[cfg(test)]

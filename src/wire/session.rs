@@ -163,8 +163,10 @@ pub(super) mod nested {
     pub const ADDRESS: u16 = 1;
     /// Within an address.
     pub const PORT: u16 = 2;
+    /// An IPv4 address with its port, header included.
+    pub const ADDRESS4: usize = 20;
     /// Two IPv6 and two IPv4 addresses with their ports, three single bytes, one number.
-    pub const SIZE: usize = 2 * 32 + 2 * 20 + 3 * 8 + 8;
+    pub const SIZE: usize = 2 * 32 + 2 * ADDRESS4 + 3 * 8 + 8;
 }
 
 impl Session {
@@ -265,7 +267,7 @@ impl Session {
 
     /// The value of the session's attribute in the nested format.
     pub fn to_nested(self) -> [u8; nested::SIZE] {
-        let mut out = NestedWriter::default();
+        let mut out = NestedWriter::new();
         let destination6 = self.destination6.unwrap_or((Ipv6Addr::UNSPECIFIED, 0));
         let (source4, destination4) = (self.source4, self.destination4);
         out.address(nested::SOURCE6, &self.source6.0.octets(), self.source6.1);
@@ -289,21 +291,19 @@ impl Session {
 }
 
 /// Writes attributes one behind the other. All of them together fill `bytes`.
-struct NestedWriter {
-    bytes: [u8; nested::SIZE],
+pub(super) struct NestedWriter<const N: usize> {
+    pub(super) bytes: [u8; N],
     at: usize,
 }
 
-impl Default for NestedWriter {
-    fn default() -> Self {
+impl<const N: usize> NestedWriter<N> {
+    pub(super) fn new() -> Self {
         Self {
-            bytes: [0; nested::SIZE],
+            bytes: [0; N],
             at: 0,
         }
     }
-}
 
-impl NestedWriter {
     fn header(&mut self, kind: u16, length: usize) {
         let header = &mut self.bytes[self.at..self.at + Attribute::HEADER];
         let length = (Attribute::HEADER + length) as u16;
@@ -318,7 +318,7 @@ impl NestedWriter {
         self.at += aligned(value.len());
     }
 
-    fn address(&mut self, number: u16, address: &[u8], port: u16) {
+    pub(super) fn address(&mut self, number: u16, address: &[u8], port: u16) {
         let port = port.to_ne_bytes();
         let inside = 2 * Attribute::HEADER + address.len() + aligned(port.len());
         self.header(FLAG_NESTED | number, inside);
@@ -327,7 +327,9 @@ impl NestedWriter {
     }
 }
 
-fn parse_address<const N: usize>(attribute: Attribute<'_>) -> Result<([u8; N], u16), Malformed> {
+pub(super) fn parse_address<const N: usize>(
+    attribute: Attribute<'_>,
+) -> Result<([u8; N], u16), Malformed> {
     let inside = Attributes::new(attribute.value);
     let address = inside
         .clone()

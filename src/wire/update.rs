@@ -1,7 +1,7 @@
 //! A session update in few machine words, for what looks at each of them: the flat format's 36
 //! bytes, taken apart into what tells sessions apart, what changes, and what runs down.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use super::netlink::{Attribute, FLAG_NESTED};
 use super::session::{ENTRY, Format, Session, flat, nested};
@@ -60,6 +60,28 @@ impl Body {
         put(flat::SOURCE6_PORT, self.words[3]);
         value[flat::EXPIRATION..flat::EXPIRATION + 4].copy_from_slice(&expiration.to_be_bytes());
         value
+    }
+
+    /// Mask and IPv4 destination, each an address and its port.
+    pub fn addresses4(&self) -> [SocketAddrV4; 2] {
+        let [.., addresses, ports] = self.words;
+        let address = |shift: u32| Ipv4Addr::from((addresses >> shift) as u32);
+        let port = |shift: u32| (ports >> shift) as u16;
+        [
+            SocketAddrV4::new(address(32), port(32)),
+            SocketAddrV4::new(address(0), port(16)),
+        ]
+    }
+
+    /// The protocol, by its number.
+    pub fn protocol(&self) -> u8 {
+        ((self.words[3] & PROTOCOL) >> 5) as u8
+    }
+
+    /// TCP state and timer, by their numbers: up to 7 and 3, for a module takes any from its peers.
+    pub fn stage(&self) -> (u8, u8) {
+        let bits = self.words[3] as u8;
+        ((bits >> 2) & 7, bits & 3)
     }
 
     /// Whether both are updates of one session.
@@ -154,7 +176,12 @@ impl Update {
         }
     }
 
-    fn read_nested(value: &[u8]) -> Result<Option<Self>, Malformed> {
+    /// Reads the value of a session's attribute in the nested format: nothing unless it is to the
+    /// letter what the module writes.
+    ///
+    /// # Errors
+    /// As [`Session::parse`].
+    pub(super) fn read_nested(value: &[u8]) -> Result<Option<Self>, Malformed> {
         let session = Session::parse(value, Format::Nested)?;
         if session.to_nested() != *value {
             return Ok(None);
@@ -277,6 +304,16 @@ mod tests {
                 let same = Session { expiration: 0, ..other } == Session { expiration: 0, ..first };
                 prop_assert_eq!(a.is_same_session(&update(&other).body), same);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_an_update_tells_of_its_session_is_what_went_in(session in session()) {
+            let body = update(&session).body;
+            prop_assert_eq!(body.addresses4(), [session.source4, session.destination4]);
+            prop_assert_eq!(body.protocol(), session.protocol as u8);
+            prop_assert_eq!(body.stage(), (session.state as u8, session.timer as u8));
         }
     }
 
