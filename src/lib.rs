@@ -42,6 +42,7 @@ pub mod report;
 pub mod share;
 pub mod statsocket;
 pub mod status;
+pub mod sync;
 pub mod sys;
 pub mod watcher;
 pub mod wire;

@@ -34,6 +34,11 @@ impl Standing {
         Self::WithoutKernel,
     ];
 
+    /// The standing of that number, which is its place in [`Standing::ALL`].
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
     /// In words, as the control socket, the log and the peers' operators read it.
     pub fn words(self) -> &'static str {
         match self {

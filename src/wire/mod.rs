@@ -6,6 +6,7 @@
 pub mod address;
 pub mod controller;
 pub mod datagram;
+pub mod extension;
 pub mod generic;
 pub mod globals;
 pub mod instance;

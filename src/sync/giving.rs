@@ -1,0 +1,161 @@
+//! The own table, given to those who ask for it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::budget::Budget;
+use super::merge::Table;
+use super::reading::{Reading, following};
+use crate::wire::extension::{Node, Pull, Stretch, TableHeader};
+use crate::wire::page::Key;
+use crate::wire::session::{Format, Protocol};
+use crate::wire::update::Update;
+
+/// How many others may be served at a time.
+const MOST: usize = 16;
+
+/// The most parts for one request.
+pub const WINDOW: u8 = 16;
+
+/// At most so many parts at once, and after that one each [`PAUSE`]: a part is a page of the kernel's,
+/// some 26 sessions.
+const BURST: u32 = 32;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What one other node wants.
+#[derive(Clone, Copy, Debug)]
+struct Give {
+    to: Node,
+    protocol: Protocol,
+    after: Option<Key>,
+    left: u8,
+}
+
+/// Whom parts are due to.
+#[derive(Debug)]
+pub struct Giving {
+    gives: VecDeque<Give>,
+    /// When somebody began to read, and who.
+    begun: Option<(Instant, Node)>,
+    /// The least time between two who do.
+    interval: Duration,
+    budget: Budget,
+}
+
+impl Giving {
+    pub fn new(now: Instant, interval: Duration) -> Self {
+        Self {
+            gives: VecDeque::with_capacity(MOST),
+            begun: None,
+            interval,
+            budget: Budget::new(now, PAUSE, BURST),
+        }
+    }
+
+    /// From here on, another one may begin that long after one.
+    pub fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
+    /// `to` asks for parts. One who comes too early, or is one too many, asks again.
+    pub fn ask(&mut self, now: Instant, to: Node, pull: &Pull) {
+        let stretch = Stretch {
+            protocol: pull.protocol,
+            after: pull.after,
+            last: None,
+        };
+        if Reading::begins_with(&stretch) {
+            let begun = self.begun.filter(|&(_, by)| by != to);
+            if begun.is_some_and(|(when, _)| now < when + self.interval) {
+                return;
+            }
+            self.begun = Some((now, to));
+        }
+        self.gives.retain(|give| give.to != to);
+        if self.gives.len() < MOST {
+            self.gives.push_back(Give {
+                to,
+                protocol: pull.protocol,
+                after: pull.after,
+                left: pull.parts.min(WINDOW),
+            });
+        }
+    }
+
+    /// There is no table to give.
+    pub fn end(&mut self) {
+        self.gives.clear();
+    }
+
+    /// When the next part may go.
+    pub fn due(&self) -> Option<Instant> {
+        (!self.gives.is_empty()).then(|| self.budget.next())
+    }
+
+    /// Writes the next part, if one is due, and returns its length. `number` is that of the last datagram
+    /// of sessions.
+    pub fn write(
+        &mut self,
+        now: Instant,
+        (node, number): (Node, u32),
+        format: Format,
+        table: &mut impl Table,
+        room: &mut [u8],
+    ) -> usize {
+        let Some(give) = self.gives.front_mut() else {
+            return 0;
+        };
+        if !self.budget.spend(now) {
+            return 0;
+        }
+        let Some((stretch, length)) = part(give.protocol, give.after, format, table, room) else {
+            // The table cannot be read, which was told, or there is no room for a single session.
+            self.gives.clear();
+            return 0;
+        };
+        TableHeader::write(&stretch, node, number, room);
+        give.left = give.left.saturating_sub(1);
+        give.after = stretch.last;
+        if stretch.last.is_none() {
+            match following(give.protocol) {
+                Some(protocol) => give.protocol = protocol,
+                None => give.left = 0,
+            }
+        }
+        if give.left == 0 {
+            self.gives.pop_front();
+        }
+        length
+    }
+}
+
+/// Writes as many sessions as a page has and fit behind a header; returns which they are, and the length
+/// of it all. Nothing if the table cannot be read, or there is room for none of those that there are.
+fn part(
+    protocol: Protocol,
+    after: Option<Key>,
+    format: Format,
+    table: &mut impl Table,
+    room: &mut [u8],
+) -> Option<(Stretch, usize)> {
+    let size = format.size();
+    let sessions = room.get_mut(TableHeader::SIZE..)?;
+    let mut places = sessions.chunks_exact_mut(size);
+    let (mut written, mut last, mut left_out) = (0, None, false);
+    let more = table.page(protocol, after, &mut |key: Key, update: Update| {
+        left_out = left_out || places.len() == 0;
+        if let Some(place) = places.next() {
+            update.write(format, place);
+            (written, last) = (written + size, Some(key));
+        }
+    })?;
+    if left_out && last.is_none() {
+        return None;
+    }
+    let stretch = Stretch {
+        protocol,
+        after,
+        last: last.filter(|_| more || left_out),
+    };
+    Some((stretch, TableHeader::SIZE + written))
+}

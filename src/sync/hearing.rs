@@ -1,0 +1,345 @@
+//! What is heard of the others.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::peer::Peer;
+use super::reading::{Progress, Reading};
+use super::received::Arrival;
+use super::serial::ahead;
+use super::{MOST_PEERS, News, Sync, giving};
+use crate::wire::Malformed;
+use crate::wire::extension::{Ask, Header, Hello, Kind, Node, Pull, Stretch, TableHeader};
+
+/// How long a gap may be a datagram that another one overtook, and how much longer by chance, so that
+/// not all ask at once.
+const REORDER: Duration = Duration::from_millis(8);
+const JITTER: Duration = Duration::from_millis(8);
+
+/// How long to wait when somebody else has just asked for the same.
+const ASKED: Duration = Duration::from_millis(30);
+
+/// How soon those who call are answered, at the latest.
+const ANSWER: Duration = Duration::from_millis(60);
+
+/// After how many datagrams of a node it is told that they came.
+const REPORT: i32 = 128;
+
+/// What becomes of sessions from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The kernel adds them.
+    Add,
+    /// The kernel's own are compared with them first: they are late.
+    Compare,
+    /// They have come already.
+    Nothing,
+}
+
+/// A part of a table that goes on where the reading of it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    node: Node,
+    stretch: Stretch,
+}
+
+/// What is in a message for the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Nothing.
+    Nothing,
+    /// Sessions behind so many bytes, which are compared with the kernel's; and whether they are a
+    /// part of a table.
+    Sessions(usize, Option<Part>),
+}
+
+impl Sync {
+    /// Sessions with that trailer came.
+    pub fn on_sessions(&mut self, now: Instant, source: SocketAddr, header: Header) -> Delivery {
+        let Some(index) = self.meet(now, source, header) else {
+            return self.of_stranger(header);
+        };
+        let serves = self.kernel.is_some();
+        let jitter = self.random.up_to(JITTER);
+        let peer = &mut self.peers[index];
+        let arrival = peer.received.came(header.number);
+        let delivery = match arrival {
+            Arrival::Next | Arrival::Ahead(_) | Arrival::Jump(_) => Delivery::Add,
+            Arrival::Late => Delivery::Compare,
+            Arrival::Known => Delivery::Nothing,
+        };
+        match arrival {
+            Arrival::Next => (),
+            Arrival::Known => self.tally.doubled += 1,
+            Arrival::Late => {
+                peer.repair();
+                self.tally.repaired += 1;
+            }
+            Arrival::Ahead(_) | Arrival::Jump(_) => self.lack(now, index, arrival, jitter),
+        }
+        let peer = &mut self.peers[index];
+        if !serves {
+            peer.want_nothing();
+        }
+        if ahead(peer.reported, peer.received.whole()) >= REPORT {
+            peer.reported = peer.received.whole();
+            self.hellos.hasten(now);
+        }
+        delivery
+    }
+
+    /// One of those who are not remembered: nothing is known of what it sent before.
+    fn of_stranger(&self, header: Header) -> Delivery {
+        match header.node == self.node {
+            true => Delivery::Nothing,
+            false => Delivery::Add,
+        }
+    }
+
+    /// Something before what was just heard of has not come.
+    fn lack(&mut self, now: Instant, index: usize, arrival: Arrival, jitter: Duration) {
+        let is_served = self.kernel.is_some();
+        let peer = &mut self.peers[index];
+        match arrival {
+            _ if !is_served => peer.received.give_up(),
+            Arrival::Ahead(lost) => {
+                peer.lack(now, lost, now + REORDER + jitter);
+                self.tally.lost += u64::from(lost);
+            }
+            Arrival::Jump(lost) => {
+                self.tally.lost += u64::from(lost);
+                self.tally.given_up += u64::from(lost);
+                peer.lost += u64::from(lost);
+                peer.miss(now);
+                self.plan(now);
+            }
+            Arrival::Next | Arrival::Late | Arrival::Known => (),
+        }
+    }
+
+    /// Whom that header is of. Nothing if it has our number, or is one too many.
+    fn meet(&mut self, now: Instant, source: SocketAddr, header: Header) -> Option<usize> {
+        if header.node == self.node {
+            self.rename(now, source);
+            return None;
+        }
+        if let Some(index) = self.find(header.node) {
+            let peer = &mut self.peers[index];
+            (peer.heard, peer.source) = (now, source);
+            return Some(index);
+        }
+        // What is told now comes in order; all before it is in the table.
+        let before = match header.kind {
+            Kind::Sessions => header.number.wrapping_sub(1),
+            Kind::Repeat => return None,
+            Kind::Hello | Kind::Ask | Kind::Pull | Kind::Table => header.number,
+        };
+        if self.peers.len() >= MOST_PEERS {
+            return None;
+        }
+        let mut peer = Peer::new(header.node, source, now, before);
+        if self.kernel.is_some() {
+            peer.miss(now);
+        }
+        self.peers.push(peer);
+        self.news.push(News::PeerCame(header.node, source));
+        let wait = self.random.up_to(ANSWER);
+        self.hellos.hasten(now + wait);
+        self.plan(now);
+        Some(self.peers.len() - 1)
+    }
+
+    /// A message came.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn on_message(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        header: Header,
+        message: &[u8],
+    ) -> Result<Contents, Malformed> {
+        self.tally.messages_received += 1;
+        let Some(index) = self.meet(now, source, header) else {
+            return Ok(Contents::Nothing);
+        };
+        if header.kind == Kind::Repeat {
+            return Ok(self.on_repeat(now, index, header.number));
+        }
+        let arrival = self.peers[index].received.announced(header.number);
+        let jitter = self.random.up_to(JITTER);
+        self.lack(now, index, arrival, jitter);
+        match header.kind {
+            Kind::Hello => self.on_hello(now, index, message)?,
+            Kind::Ask => self.on_ask(now, &Ask::read(message)?),
+            Kind::Pull => self.on_pull(now, header.node, &Pull::read(message)?),
+            Kind::Table => {
+                let stretch = TableHeader::read(message)?;
+                return Ok(self.on_part(index, header.number, stretch));
+            }
+            Kind::Sessions | Kind::Repeat => (),
+        }
+        Ok(Contents::Nothing)
+    }
+
+    fn on_repeat(&mut self, now: Instant, index: usize, number: u32) -> Contents {
+        let jitter = self.random.up_to(JITTER);
+        let peer = &mut self.peers[index];
+        match peer.received.came(number) {
+            Arrival::Known => return Contents::Nothing,
+            Arrival::Late | Arrival::Next => {
+                peer.repair();
+                self.tally.repaired += 1;
+            }
+            arrival @ (Arrival::Ahead(_) | Arrival::Jump(_)) => {
+                self.lack(now, index, arrival, jitter);
+            }
+        }
+        match self.kernel {
+            Some(_) => Contents::Sessions(Header::SIZE, None),
+            None => Contents::Nothing,
+        }
+    }
+
+    fn on_hello(&mut self, now: Instant, index: usize, message: &[u8]) -> Result<(), Malformed> {
+        let (hello, reports) = Hello::read(message)?;
+        let serves = self.kernel.is_some();
+        let peer = &mut self.peers[index];
+        let had_holes = peer.hello.map_or(hello.holes, |before| before.holes);
+        peer.hello = Some(hello);
+        peer.take_reports(reports.iter());
+        let given_up = peer.received.give_up_before(hello.oldest);
+        self.tally.given_up += u64::from(given_up);
+        if (given_up > 0 || hello.holes != had_holes) && serves {
+            peer.miss(now);
+        }
+        peer.settle();
+        let lost_table = peer.need.is_some() && !peer.has_table();
+        if hello.is_calling {
+            let wait = self.random.up_to(ANSWER);
+            self.hellos.hasten(now + wait);
+        }
+        if lost_table {
+            self.seek_elsewhere(now, index);
+        }
+        self.plan(now);
+        Ok(())
+    }
+
+    /// What is lacking of a node cannot be had of it any more: those who have it give their tables.
+    pub(super) fn seek_elsewhere(&mut self, now: Instant, index: usize) {
+        let peer = &mut self.peers[index];
+        let (node, whole) = (peer.node, peer.received.whole());
+        let lacks_all = peer.need.is_some();
+        peer.want_nothing();
+        let best = self
+            .peers
+            .iter_mut()
+            .filter(|other| other.has_table())
+            .filter_map(|other| Some((other.reports_of(node)?, other)))
+            .filter(|(number, _)| lacks_all || ahead(whole, *number) > 0)
+            .max_by_key(|(number, _)| ahead(whole, *number));
+        if let Some((_, other)) = best {
+            other.miss(now);
+        }
+    }
+
+    fn on_ask(&mut self, now: Instant, ask: &Ask<'_>) {
+        if ask.of == self.node {
+            for range in ask.ranges.iter() {
+                self.repeats.want(range, &self.ring, self.number);
+            }
+            return;
+        }
+        let jitter = self.random.up_to(JITTER);
+        let Some(index) = self.find(ask.of) else {
+            return;
+        };
+        let peer = &mut self.peers[index];
+        let first = peer.received.whole().wrapping_add(1);
+        let asks_for = |range: std::ops::RangeInclusive<u32>| {
+            ahead(*range.start(), first) >= 0 && ahead(first, *range.end()) >= 0
+        };
+        if ask.ranges.iter().any(asks_for) {
+            peer.asking.postpone(now + ASKED + jitter);
+        }
+    }
+
+    fn on_pull(&mut self, now: Instant, from: Node, pull: &Pull) {
+        if pull.of == self.node {
+            if self.kernel.is_some() {
+                self.giving.ask(now, from, pull);
+            }
+            return;
+        }
+        if self.pulling.of.is_some_and(|of| of != pull.of) {
+            return;
+        }
+        let jitter = self.random.up_to(JITTER);
+        let Some(index) = self.find(pull.of) else {
+            return;
+        };
+        let reading = self.peers[index].reading.as_ref();
+        let own = reading.map(|reading| (reading.protocol, reading.after));
+        let start = Reading::new(0, Vec::new());
+        if own.unwrap_or((start.protocol, start.after)) == (pull.protocol, pull.after) {
+            self.pulling.postpone(now, jitter);
+        }
+    }
+
+    /// A part of a node's table came, which serves whoever asked for it.
+    fn on_part(&mut self, index: usize, number: u32, stretch: Stretch) -> Contents {
+        let peer = &mut self.peers[index];
+        if peer.need.is_none() || self.kernel.is_none() {
+            return Contents::Nothing;
+        }
+        if peer.reading.is_none() && Reading::begins_with(&stretch) {
+            peer.reading = Some(Reading::new(number, peer.reports.clone()));
+        }
+        let is_wanted = peer.reading.as_ref().is_some_and(|r| r.wants(&stretch));
+        let node = peer.node;
+        match is_wanted {
+            true => Contents::Sessions(TableHeader::SIZE, Some(Part { node, stretch })),
+            false => Contents::Nothing,
+        }
+    }
+
+    /// That part, of so many sessions, has been compared with the kernel's table and will be added.
+    pub fn took_part(&mut self, now: Instant, part: &Part, sessions: usize) {
+        let jitter = self.random.up_to(JITTER);
+        let Some(index) = self.find(part.node) else {
+            return;
+        };
+        let peer = &mut self.peers[index];
+        let Some(reading) = peer.reading.as_mut() else {
+            return;
+        };
+        self.tally.parts_taken += 1;
+        let progress = reading.took(&part.stretch, sessions);
+        let all = reading.parts >= u32::from(giving::WINDOW);
+        self.pulling.came(now, part.node, all, jitter);
+        if progress == Progress::Done {
+            self.finish(index);
+            self.pulling.end();
+            self.plan(now);
+        }
+    }
+
+    /// A table was read to its end: it had all that its node had sent when that began, and all that the
+    /// node had of others.
+    fn finish(&mut self, index: usize) {
+        let peer = &mut self.peers[index];
+        let Some(reading) = peer.reading.take() else {
+            return;
+        };
+        let news = News::TableRead(peer.node, peer.source, reading.sessions);
+        peer.has_read(reading.number);
+        for (node, number) in reading.reports {
+            if let Some(other) = self.find(node) {
+                self.peers[other].has_read(number);
+            }
+        }
+        self.news.push(news);
+    }
+}

@@ -1,0 +1,283 @@
+//! What makes the synchronization lossless: the engine's half that knows the other nodes.
+//!
+//! Each datagram of sessions has its node and number behind it. Whoever lacks one asks for it, and its
+//! sender repeats it from the [`ring`] of what it sent lately. What no ring has any more, or was never
+//! told, is read from a node's table, part by part ([`reading`], [`giving`]). Whatever comes late is
+//! compared with the kernel's own table before it is added ([`merge`]), so that nothing old takes the place
+//! of something newer. From what is lacking of each [`peer`] follows where this node stands.
+//!
+//! As all of the engine it does no I/O and asks for no clock.
+
+mod budget;
+mod giving;
+mod hearing;
+mod hellos;
+mod merge;
+mod peer;
+mod pulling;
+mod random;
+mod reading;
+mod received;
+mod repeats;
+mod ring;
+mod serial;
+mod speaking;
+mod standing;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub use hearing::{Contents, Delivery, Part};
+pub use merge::{Table, keep_later};
+pub use peer::Peer;
+
+use crate::wire::extension::{Header, Kind, Node};
+use giving::Giving;
+use hellos::Hellos;
+use pulling::Pulling;
+use random::Random;
+use repeats::Repeats;
+use ring::Ring;
+
+/// The most nodes that are known at a time. Of others, sessions are taken as from upstream's daemons.
+const MOST_PEERS: usize = 32;
+
+/// The least time between two changes of the own number.
+const RENAME_PAUSE: Duration = Duration::from_secs(10);
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How often hello is said while nothing happens.
+    pub period: Duration,
+    /// How many bytes of sessions can be repeated.
+    pub ring: usize,
+    /// How long after one node began to read the table another one may.
+    pub table_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(1),
+            ring: 1 << 20,
+            table_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Something that an operator should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A node was heard of for the first time, or again.
+    PeerCame(Node, SocketAddr),
+    /// A node has been silent for too long.
+    PeerGone(Node, SocketAddr),
+    /// So many sessions of a node's table were read.
+    TableRead(Node, SocketAddr, u64),
+    /// Another node has the number of this one, which takes another.
+    Renamed(SocketAddr),
+}
+
+/// What passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Datagrams of peers that did not come when they should have.
+    pub lost: u64,
+    /// Of those, came late or again.
+    pub repaired: u64,
+    /// Datagrams that came twice.
+    pub doubled: u64,
+    /// Datagrams that could not be repeated any more, or were too many, so that tables were read.
+    pub given_up: u64,
+    /// Own datagrams that were repeated.
+    pub repeated: u64,
+    /// Parts of the own table that were given.
+    pub parts_given: u64,
+    /// Parts of others' tables that were taken.
+    pub parts_taken: u64,
+    /// Messages that went out, the last two included.
+    pub messages_sent: u64,
+    /// Messages that came.
+    pub messages_received: u64,
+}
+
+/// One node, as the others see it, and what it knows of them.
+#[derive(Debug)]
+pub struct Sync {
+    options: Options,
+    node: Node,
+    /// That of the last datagram of sessions.
+    number: u32,
+    /// How often something of the own updates was lost that only the table has.
+    holes: u32,
+    ring: Ring,
+    peers: Vec<Peer>,
+    random: Random,
+    hellos: Hellos,
+    repeats: Repeats,
+    giving: Giving,
+    pulling: Pulling,
+    /// Which instance's table is served, if any.
+    kernel: Option<u32>,
+    /// How many sessions it had when it was looked at last.
+    sessions: u32,
+    /// Until then, somebody may be there who was not heard of yet.
+    listens_until: Instant,
+    /// Whether nothing was lacking at some time since the kernel came.
+    was_complete: bool,
+    renamed: Option<Instant>,
+    news: Vec<News>,
+    tally: Tally,
+}
+
+impl Sync {
+    /// One that has heard of nobody. `seed` should be another one at each start.
+    pub fn new(options: Options, seed: u64, now: Instant) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            options,
+            node: random.next() as Node,
+            number: 0,
+            holes: 0,
+            ring: Ring::new(options.ring),
+            peers: Vec::new(),
+            random,
+            hellos: Hellos::new(now),
+            repeats: Repeats::new(now),
+            giving: Giving::new(now, options.table_interval),
+            pulling: Pulling::default(),
+            kernel: None,
+            sessions: 0,
+            listens_until: now + options.period * 3,
+            was_complete: false,
+            renamed: None,
+            news: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Its options.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// Other options from here on; the ring begins anew if it has another size.
+    pub fn set_options(&mut self, now: Instant, options: Options) {
+        if options.ring != self.options.ring {
+            self.ring = Ring::new(options.ring);
+        }
+        self.giving.set_interval(options.table_interval);
+        self.options = options;
+        self.hellos.hasten(now);
+    }
+
+    /// The number that others know this node by.
+    pub fn node(&self) -> Node {
+        self.node
+    }
+
+    /// The other nodes.
+    pub fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    /// What passed.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The trailer of a new datagram of sessions.
+    pub fn stamp(&mut self) -> Header {
+        self.number = self.number.wrapping_add(1);
+        Header {
+            kind: Kind::Sessions,
+            node: self.node,
+            number: self.number,
+        }
+    }
+
+    /// The datagram of that number went out, or could not: it can be repeated.
+    pub fn record<'a>(
+        &mut self,
+        now: Instant,
+        number: u32,
+        sessions: impl Iterator<Item = &'a [u8]> + Clone,
+    ) {
+        self.ring.record(number, now, sessions);
+        self.hellos.follow(now);
+    }
+
+    /// Some of the own updates are lost for good: the others have to read the table.
+    pub fn lost_own(&mut self, now: Instant) {
+        self.holes = self.holes.wrapping_add(1);
+        self.hellos.hasten(now);
+    }
+
+    /// Which instance is served, by a number that is another one for each, and how many sessions it has.
+    /// A new one is empty, or nobody knows what it has.
+    pub fn serve(&mut self, now: Instant, kernel: Option<u32>, sessions: u32) {
+        self.sessions = sessions;
+        if self.kernel == kernel {
+            return;
+        }
+        self.kernel = kernel;
+        self.was_complete = false;
+        self.hellos.hasten(now);
+        self.pulling.end();
+        self.giving.end();
+        for peer in &mut self.peers {
+            match kernel {
+                Some(_) => peer.miss(now),
+                None => peer.want_nothing(),
+            }
+        }
+        self.plan(now);
+    }
+
+    /// What others have to give was not taken by the kernel.
+    pub fn miss_all(&mut self, now: Instant) {
+        if self.kernel.is_none() {
+            return;
+        }
+        for peer in &mut self.peers {
+            peer.miss(now);
+        }
+        self.plan(now);
+    }
+
+    /// What an operator should know, the oldest first.
+    pub fn news(&mut self) -> std::vec::Drain<'_, News> {
+        self.news.drain(..)
+    }
+
+    fn find(&self, node: Node) -> Option<usize> {
+        self.peers.iter().position(|peer| peer.node == node)
+    }
+
+    /// Another node has this one's number.
+    fn rename(&mut self, now: Instant, source: SocketAddr) {
+        let paused = self.renamed.is_some_and(|when| now < when + RENAME_PAUSE);
+        if paused {
+            return;
+        }
+        self.renamed = Some(now);
+        self.node = self.random.next() as Node;
+        self.news.push(News::Renamed(source));
+        self.hellos.hasten(now);
+    }
+
+    /// Plans to read what is needed, after a moment in which others may begin.
+    fn plan(&mut self, now: Instant) {
+        let is_needed = self.kernel.is_some() && self.peers.iter().any(|peer| peer.need.is_some());
+        if is_needed {
+            let wait = self.random.up_to(Duration::from_millis(30));
+            self.pulling.plan(now + wait);
+        } else {
+            self.pulling.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! One other node of the group, and what of it has not come yet.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::reading::Reading;
+use super::received::Received;
+use super::serial::{ahead, later};
+use crate::engine::Standing;
+use crate::wire::extension::{Hello, Node};
+
+/// How many periods a node may be silent before it counts as gone.
+const SILENT_PERIODS: u32 = 3;
+
+/// How many other nodes' numbers are remembered of what one reports.
+const MOST_REPORTS: usize = 32;
+
+/// The longest time between two requests for what is lacking, and the shortest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// Something that only a node's table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The table has it once the node had sent that number.
+    pub up_to: u32,
+    /// Since when it is known to be lacking.
+    pub since: Instant,
+}
+
+/// When what is lacking is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asking {
+    pub due: Option<Instant>,
+    /// How often it was in vain.
+    pub times: u32,
+}
+
+impl Asking {
+    /// It was asked for: again after a while, which is longer each time.
+    pub fn asked(&mut self, now: Instant, jitter: Duration) {
+        let pause = (PAUSE * (1 << self.times.min(8))).min(LONGEST_PAUSE);
+        self.due = Some(now + pause + jitter);
+        self.times = self.times.saturating_add(1);
+    }
+
+    /// Not before then.
+    pub fn postpone(&mut self, until: Instant) {
+        self.due = self.due.map(|due| due.max(until));
+    }
+}
+
+/// Another joold.
+#[derive(Debug)]
+pub struct Peer {
+    /// The number that it chose when it started.
+    pub node: Node,
+    /// Where its last datagram came from.
+    pub source: SocketAddr,
+    /// When that was.
+    pub heard: Instant,
+    /// What it said of itself last; nothing before it said hello.
+    pub hello: Option<Hello>,
+    pub received: Received,
+    /// What it has of others, as it said last; of those that it has wholly.
+    pub reports: Vec<(Node, u32)>,
+    pub need: Option<Need>,
+    pub reading: Option<Reading>,
+    /// Since when something is lacking that it can repeat.
+    pub lacking_since: Option<Instant>,
+    pub asking: Asking,
+    /// How many of its datagrams did not come when they should have.
+    pub lost: u64,
+    /// How many of those came later.
+    pub repaired: u64,
+    /// Its numbers up to there were reported to it.
+    pub reported: u32,
+}
+
+impl Peer {
+    /// One that was just heard of, when it had sent `number`.
+    pub fn new(node: Node, source: SocketAddr, now: Instant, number: u32) -> Self {
+        Self {
+            node,
+            source,
+            heard: now,
+            hello: None,
+            received: Received::up_to(number),
+            reports: Vec::new(),
+            need: None,
+            reading: None,
+            lacking_since: None,
+            asking: Asking::default(),
+            lost: 0,
+            repaired: 0,
+            reported: number,
+        }
+    }
+
+    /// When it counts as gone, if nothing comes from it; `period` is for one that did not tell its own.
+    pub fn gone_at(&self, period: Duration) -> Instant {
+        let told = self.hello.map(|hello| hello.period.into());
+        let period = told.map_or(period, Duration::from_millis);
+        self.heard + period.clamp(Duration::from_millis(50), Duration::from_secs(60)) * SILENT_PERIODS
+    }
+
+    /// How it says that it is.
+    pub fn standing(&self) -> Option<Standing> {
+        Standing::from_number(self.hello?.standing)
+    }
+
+    /// Whether its kernel has a table.
+    pub fn has_table(&self) -> bool {
+        self.standing()
+            .is_some_and(|standing| standing != Standing::WithoutKernel)
+    }
+
+    /// Only its table has what is lacking: whatever it has told by now.
+    pub fn miss(&mut self, now: Instant) {
+        let up_to = self.received.high();
+        let need = self.need.get_or_insert(Need { up_to, since: now });
+        need.up_to = later(need.up_to, up_to);
+        self.received.give_up();
+        self.settle();
+        // What was read of the table so far may be older than that.
+        self.reading = None;
+    }
+
+    /// There is no kernel to take anything.
+    pub fn want_nothing(&mut self) {
+        self.need = None;
+        self.reading = None;
+        self.received.give_up();
+        self.settle();
+    }
+
+    /// Its table was read as it was when it had sent `number`, or somebody's who had it.
+    pub fn has_read(&mut self, number: u32) {
+        if self.need.is_some_and(|need| ahead(need.up_to, number) >= 0) {
+            self.need = None;
+            self.reading = None;
+        }
+    }
+
+    /// Something is lacking since now, and will be asked for at `ask`.
+    pub fn lack(&mut self, now: Instant, lost: u32, ask: Instant) {
+        self.lost += u64::from(lost);
+        self.lacking_since.get_or_insert(now);
+        if self.asking.due.is_none() {
+            self.asking.due = Some(ask);
+        }
+    }
+
+    /// Looks whether anything is still lacking.
+    pub fn settle(&mut self) {
+        if self.received.is_whole() {
+            self.lacking_since = None;
+            self.asking = Asking::default();
+        }
+    }
+
+    /// Something that was lacking has come.
+    pub fn repair(&mut self) {
+        self.repaired += 1;
+        self.asking.times = 0;
+        self.settle();
+    }
+
+    /// Since when something of it is lacking.
+    pub fn outstanding_since(&self) -> Option<Instant> {
+        let need = self.need.map(|need| need.since);
+        need.into_iter().chain(self.lacking_since).min()
+    }
+
+    /// The number up to which everything of it has come, if so.
+    pub fn report(&self) -> Option<(Node, u32)> {
+        match self.need {
+            None => Some((self.node, self.received.whole())),
+            Some(_) => None,
+        }
+    }
+
+    /// Takes what it says that it has of others.
+    pub fn take_reports(&mut self, reports: impl Iterator<Item = (Node, u32)>) {
+        self.reports.clear();
+        self.reports.extend(reports.take(MOST_REPORTS));
+    }
+
+    /// What it says that it has of that node.
+    pub fn reports_of(&self, node: Node) -> Option<u32> {
+        let found = self.reports.iter().find(|(of, _)| *of == node);
+        found.map(|&(_, number)| number)
+    }
+}

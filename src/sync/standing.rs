@@ -1,0 +1,54 @@
+//! Where this node stands among the others.
+
+use std::time::{Duration, Instant};
+
+use super::Sync;
+use crate::engine::Standing;
+
+/// For how long something may be lacking before a node that had everything counts as lagging: a
+/// repeat takes a few milliseconds.
+const GRACE: Duration = Duration::from_millis(500);
+
+impl Sync {
+    /// Where it stands.
+    pub fn standing(&self, now: Instant) -> Standing {
+        if self.kernel.is_none() {
+            return Standing::WithoutKernel;
+        }
+        if self.peers.is_empty() {
+            return match now < self.listens_until && !self.was_complete {
+                true => Standing::Starting,
+                false => Standing::Alone,
+            };
+        }
+        match (self.outstanding_since(), self.was_complete) {
+            (None, _) => Standing::InSync,
+            (Some(since), true) if now < since + GRACE => Standing::InSync,
+            (Some(_), true) => Standing::Lagging,
+            (Some(_), false) => Standing::Joining,
+        }
+    }
+
+    /// Since when something is lacking.
+    fn outstanding_since(&self) -> Option<Instant> {
+        let peers = self.peers.iter();
+        peers.filter_map(super::Peer::outstanding_since).min()
+    }
+
+    /// When that changes by time alone.
+    pub(super) fn standing_due(&self, now: Instant) -> Option<Instant> {
+        if self.kernel.is_none() {
+            return None;
+        }
+        let due = match self.peers.is_empty() {
+            true => Some(self.listens_until),
+            false => self.outstanding_since().map(|since| since + GRACE),
+        };
+        due.filter(|&due| due > now)
+    }
+
+    /// Remembers that nothing was lacking.
+    pub(super) fn note_standing(&mut self, now: Instant) {
+        self.was_complete |= self.standing(now).may_take_over();
+    }
+}

@@ -1,0 +1,96 @@
+use super::{Header, Kind, Node, Writer, body, items};
+use crate::wire::{Malformed, array};
+
+/// How a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// Its standing, by number; one that is not known counts as not ready.
+    pub standing: u8,
+    /// Whether it wants to hear of all others soon.
+    pub is_calling: bool,
+    /// How often it says hello, in milliseconds.
+    pub period: u16,
+    /// The number of the oldest datagram that it can repeat: one more than the last if there is none.
+    pub oldest: u32,
+    /// How often it lost something that no repeat brings back, so that only its table has it.
+    pub holes: u32,
+    /// How many sessions its kernel has.
+    pub sessions: u32,
+}
+
+impl Hello {
+    const BODY: usize = 18;
+    const CALLING: u8 = 1;
+
+    /// Writes the message, with as many reports as fit, and returns its length.
+    pub fn write(
+        &self,
+        node: Node,
+        number: u32,
+        reports: impl Iterator<Item = (Node, u32)>,
+        room: &mut [u8],
+    ) -> usize {
+        const COUNT: usize = Header::SIZE + Hello::BODY - 2;
+        let kind = Kind::Hello;
+        let mut writer = Writer::new(room, Header { kind, node, number });
+        writer.put(&[self.standing, u8::from(self.is_calling) * Self::CALLING]);
+        writer.put(&self.period.to_be_bytes());
+        for field in [self.oldest, self.holes, self.sessions] {
+            writer.put(&field.to_be_bytes());
+        }
+        writer.put(&[0; 2]);
+        let mut count = 0u16;
+        for (node, number) in reports {
+            let mut report = [0; Reports::SIZE];
+            report[..4].copy_from_slice(&node.to_be_bytes());
+            report[4..].copy_from_slice(&number.to_be_bytes());
+            if !writer.put(&report) {
+                break;
+            }
+            count += 1;
+        }
+        let length = writer.length();
+        if let Some(place) = room.get_mut(COUNT..COUNT + 2) {
+            place.copy_from_slice(&count.to_be_bytes());
+        }
+        length
+    }
+
+    /// Reads a message of [`Kind::Hello`].
+    ///
+    /// # Errors
+    /// When it is shorter than it says.
+    pub fn read(message: &[u8]) -> Result<(Self, Reports<'_>), Malformed> {
+        let (body, rest) = body::<{ Self::BODY }>(message)?;
+        let number = |at| u32::from_be_bytes(array(body, at));
+        let count = u16::from_be_bytes(array(body, 16));
+        let hello = Self {
+            standing: body[0],
+            is_calling: body[1] & Self::CALLING != 0,
+            period: u16::from_be_bytes(array(body, 2)),
+            oldest: number(4),
+            holes: number(8),
+            sessions: number(12),
+        };
+        let bytes = items(rest, count, Reports::SIZE)?;
+        Ok((hello, Reports { bytes }))
+    }
+}
+
+/// What a node has of others: everything up to some number.
+#[derive(Clone, Copy, Debug)]
+pub struct Reports<'a> {
+    bytes: &'a [u8],
+}
+
+impl Reports<'_> {
+    const SIZE: usize = 8;
+
+    /// Each node, and the number.
+    pub fn iter(&self) -> impl Iterator<Item = (Node, u32)> + '_ {
+        self.bytes.chunks_exact(Self::SIZE).map(|report| {
+            let number = |at| u32::from_be_bytes(array(report, at));
+            (number(0), number(4))
+        })
+    }
+}
