@@ -1,5 +1,5 @@
-//! Questions to the served instance: what its globals and statistics are, and orders to change the
-//! former. The kernel tells of nothing here by itself, so it is asked now and then.
+//! Questions to the served instance: what its globals, its statistics and its sessions are, and
+//! orders to change the first. The kernel tells of nothing here by itself, so it is asked now and then.
 
 use std::io;
 
@@ -10,8 +10,11 @@ use crate::wire::globals::Global;
 use crate::wire::instance::{Refusal, STATUS, Snapshot};
 use crate::wire::jool::{Command, Message, flag, root};
 use crate::wire::netlink::{self, Attribute, FLAG_NESTED};
+use crate::wire::page::{Key, Page};
 use crate::wire::pool4::{self, Pool4};
 use crate::wire::request::{self, Address};
+use crate::wire::session::{Format, Protocol};
+use crate::wire::update::Update;
 
 /// More pages than any answer has, but for those of a very large pool4: some 13,000 addresses.
 const PAGES: usize = 256;
@@ -88,6 +91,34 @@ impl Instance {
             }
         }
         Ok(Ok(pool4))
+    }
+
+    /// Asks for one page of the sessions of a protocol, from the start of the table or `after` a place
+    /// in it, whether or not a session is there. They are handed to `take` in the module's order, as
+    /// they are in batches of that format, and with the time that each has left.
+    ///
+    /// # Errors
+    /// As [`Instance::look`], and when the page is malformed or the list does not go on.
+    pub fn sessions(
+        &mut self,
+        address: &Address,
+        protocol: Protocol,
+        after: Option<Key>,
+        format: Format,
+        take: impl FnMut(Key, Update),
+    ) -> io::Result<Answered<Page>> {
+        let mut question = request::question(address, Command::SessionForeach)
+            .with(root::PROTOCOL, &[protocol as u8]);
+        if let Some(after) = after {
+            question = question.with(root::OFFSET | FLAG_NESTED, &after.to_offset());
+        }
+        self.ask(address, question, |message| {
+            let page = Page::read(message, format, take).map_err(malformed)?;
+            if page.next.is_some() && page.next <= after {
+                return Err(io::Error::other("the kernel's list does not go on"));
+            }
+            Ok(page)
+        })
     }
 
     /// Changes globals: all of them, or none.

@@ -10,6 +10,7 @@ mod harness;
 mod instance;
 mod kernel;
 mod links;
+mod listing;
 mod losses;
 mod memory;
 mod network;
@@ -30,8 +31,8 @@ use jool_simulated::sandbox;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
-    if env::var_os(harness::CLIENT).is_some() {
-        return match harness::client() {
+    if let Some(name) = env::var_os(harness::CLIENT) {
+        return match harness::client(&name) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
                 eprintln!("{why}");
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         process::tests(),
         syslog::tests(),
         privileges::tests(),
+        listing::tests(),
         harness::tests(),
     ];
     libtest_mimic::run(
