@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use crate::engine::Piece;
+use crate::wire::extension::Header;
 use crate::wire::jool::Message;
 use crate::wire::netlink::aligned;
 
@@ -24,19 +25,37 @@ pub const MOST: usize = 32;
 /// Enough for [`MOST`] batches of 1,500 bytes.
 const SIZE: usize = MOST * 1536 + LONGEST;
 
+/// What a datagram is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Sessions; with a number, by which they can be asked for again.
+    Sessions(Option<u32>),
+    /// Something else, for peers that understand it.
+    Message,
+}
+
 /// Consecutive pieces.
 #[derive(Clone, Debug)]
 struct Datagram {
     pieces: Range<usize>,
+    /// Of pieces and trailer.
     length: usize,
     joinable: bool,
+    kind: Kind,
+    trailer: Option<[u8; Header::SIZE]>,
+}
+
+impl Datagram {
+    fn sessions(&self) -> usize {
+        self.length - self.trailer.map_or(0, |trailer| trailer.len())
+    }
 }
 
 /// Consecutive datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    buffer: &'a [u8],
-    pieces: &'a [Range<usize>],
+    outbox: &'a Outbox,
+    run: &'a [Datagram],
     /// How many they are.
     pub datagrams: usize,
     /// How long each of them is, in bytes; the last may be shorter.
@@ -46,8 +65,20 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// What they are made of.
     pub fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
-        self.pieces.iter().map(|range| &self.buffer[range.clone()])
+        self.run.iter().flat_map(move |datagram| {
+            let trailer = datagram.trailer.as_ref().map(|trailer| &trailer[..]);
+            self.outbox.pieces_of(datagram).chain(trailer)
+        })
     }
+}
+
+/// The first datagram, when it has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What it was.
+    pub kind: Kind,
+    /// How many bytes, without the trailer.
+    pub length: usize,
 }
 
 /// The buffer, and the datagrams in it that were not sent yet, in order.
@@ -102,15 +133,13 @@ impl Outbox {
     }
 
     /// Keeps a piece of the last [`Outbox::room`] for the network, behind all others; tells whether
-    /// it joined the datagram of the one before. Without this, the room is free again.
-    pub fn keep(&mut self, piece: &Piece) -> bool {
+    /// it joined the datagram of the one before. Without this, the room is free again. `stamp` makes the
+    /// trailer of a new datagram, if there shall be one.
+    pub fn keep(&mut self, piece: &Piece, stamp: impl FnOnce() -> Option<Header>) -> bool {
         if piece.range.is_empty() {
             return false;
         }
-        let range = self.used + piece.range.start..self.used + piece.range.end;
-        self.used = aligned(range.end).min(self.buffer.len());
-        let length = range.len();
-        self.pieces.push(range);
+        let length = self.keep_range(piece.range.clone());
         let payload = self.payload;
         // Only the last one may grow, or sessions would overtake others.
         let last = self.datagrams[self.sent..]
@@ -123,14 +152,49 @@ impl Outbox {
                 true
             }
             None => {
+                let header = stamp();
+                let trailer = header.map(Header::to_bytes);
                 self.datagrams.push(Datagram {
                     pieces: self.pieces.len() - 1..self.pieces.len(),
-                    length,
+                    length: length + trailer.map_or(0, |trailer| trailer.len()),
                     joinable: piece.joinable,
+                    kind: Kind::Sessions(header.map(|header| header.number)),
+                    trailer,
                 });
                 false
             }
         }
+    }
+
+    /// Keeps the first `length` bytes of the last [`Outbox::room`] as a datagram of its own.
+    pub fn keep_message(&mut self, length: usize) {
+        let length = self.keep_range(0..length);
+        self.datagrams.push(Datagram {
+            pieces: self.pieces.len() - 1..self.pieces.len(),
+            length,
+            joinable: false,
+            kind: Kind::Message,
+            trailer: None,
+        });
+    }
+
+    fn keep_range(&mut self, range: Range<usize>) -> usize {
+        let range = self.used + range.start..self.used + range.end;
+        self.used = aligned(range.end).min(self.buffer.len());
+        let length = range.len();
+        self.pieces.push(range);
+        length
+    }
+
+    fn pieces_of(&self, datagram: &Datagram) -> impl Iterator<Item = &[u8]> + Clone {
+        let ranges = self.pieces[datagram.pieces.clone()].iter();
+        ranges.map(|range| &self.buffer[range.clone()])
+    }
+
+    /// What the first datagram is, and what it is made of but for the trailer.
+    pub fn first(&self) -> Option<(Kind, impl Iterator<Item = &[u8]> + Clone)> {
+        let datagram = self.datagrams.get(self.sent)?;
+        Some((datagram.kind, self.pieces_of(datagram)))
     }
 
     /// The datagrams that were not sent yet, in order; with `joined` in runs of such as the kernel
@@ -144,12 +208,11 @@ impl Outbox {
             };
             let (run, others) = rest.split_at(count);
             rest = others;
-            let (first, last) = (run.first()?, run.last()?);
             Some(Run {
-                buffer: &self.buffer,
-                pieces: &self.pieces[first.pieces.start..last.pieces.end],
+                outbox: self,
+                run,
                 datagrams: count,
-                segment: first.length,
+                segment: run.first()?.length,
             })
         })
     }
@@ -175,9 +238,10 @@ impl Outbox {
         equal + usize::from(shorter)
     }
 
-    /// Takes out the first datagram, which was sent or cannot be, and returns its length.
-    pub fn take(&mut self) -> Option<usize> {
-        let length = self.datagrams.get(self.sent)?.length;
+    /// Takes out the first datagram, which was sent or cannot be.
+    pub fn take(&mut self) -> Option<Taken> {
+        let datagram = self.datagrams.get(self.sent)?;
+        let (kind, length) = (datagram.kind, datagram.sessions());
         self.sent += 1;
         if self.is_empty() {
             self.used = 0;
@@ -185,7 +249,7 @@ impl Outbox {
             self.pieces.clear();
             self.datagrams.clear();
         }
-        Some(length)
+        Some(Taken { kind, length })
     }
 }
 
@@ -199,10 +263,11 @@ mod tests {
         for (number, &(length, joinable)) in pieces.iter().enumerate() {
             let room = outbox.room().unwrap();
             room[48..48 + length].fill(number as u8);
-            outbox.keep(&Piece {
+            let piece = Piece {
                 range: 48..48 + length,
                 joinable,
-            });
+            };
+            outbox.keep(&piece, || None);
         }
         let all: Vec<u8> = outbox
             .runs(false)
@@ -220,10 +285,11 @@ mod tests {
         let mut outbox = Outbox::new(1452);
         for &length in lengths {
             outbox.room().unwrap();
-            outbox.keep(&Piece {
+            let piece = Piece {
                 range: 0..length,
                 joinable: false,
-            });
+            };
+            outbox.keep(&piece, || None);
         }
         outbox
             .runs(true)
@@ -282,8 +348,9 @@ mod tests {
         let shared = [40, 40, 0, 1440].map(|length| {
             outbox.room();
             let (range, joinable) = (0..length, true);
-            outbox.keep(&Piece { range, joinable })
-        });
+            let piece = Piece { range, joinable }, || None)
+        };
+        outbox.keep(&piece, || None);
         assert_eq!(shared, [false, true, false, false]);
     }
 
@@ -297,14 +364,16 @@ mod tests {
         let mut outbox = Outbox::new(1452);
         let mut kept = 0;
         while outbox.room().is_some() {
-            outbox.keep(&Piece {
+            let piece = Piece {
                 range: 52..52 + 1440,
                 joinable: true,
-            });
+            };
+            outbox.keep(&piece, || None);
             kept += 1;
         }
         assert_eq!(kept, MOST);
-        let sent: usize = std::iter::from_fn(|| outbox.take()).sum();
+        let taken = std::iter::from_fn(|| outbox.take());
+        let sent: usize = taken.map(|taken| taken.length).sum();
         assert_eq!(sent, MOST * 1440);
         assert!(outbox.is_empty() && outbox.room().is_some());
     }
@@ -322,11 +391,11 @@ mod tests {
         };
         for piece in [&piece, &alone] {
             outbox.room();
-            outbox.keep(piece);
+            outbox.keep(piece, || None);
         }
-        assert_eq!(outbox.take(), Some(40));
+        assert_eq!(outbox.take().map(|taken| taken.length), Some(40));
         outbox.room();
-        outbox.keep(&piece);
+        outbox.keep(&piece, || None);
         assert_eq!(outbox.runs(false).count(), 2);
     }
 
@@ -335,10 +404,11 @@ mod tests {
         let mut outbox = Outbox::new(1452);
         let keep = |outbox: &mut Outbox, length| {
             outbox.room();
-            outbox.keep(&Piece {
+            let piece = Piece {
                 range: 0..length,
                 joinable: true,
-            });
+            };
+            outbox.keep(&piece, || None);
         };
         for length in [1440, 1440] {
             keep(&mut outbox, length);
@@ -359,10 +429,66 @@ mod tests {
         let mut outbox = Outbox::new(1452);
         while let Some(room) = outbox.room() {
             assert!(room.len() >= LONGEST);
-            outbox.keep(&Piece {
+            let piece = Piece {
                 range: 0..2096,
                 joinable: true,
+            };
+            outbox.keep(&piece, || None);
+        }
+    }
+
+    /// An outbox with sessions of these lengths, all of them joinable, that numbers its datagrams.
+    fn numbered(lengths: &[usize]) -> Outbox {
+        let mut outbox = Outbox::new(1452);
+        let mut number = 6;
+        for &length in lengths {
+            outbox.room().unwrap()[..length].fill(0x55);
+            let (range, joinable) = (0..length, true);
+            outbox.keep(&Piece { range, joinable }, || {
+                number += 1;
+                Some(Header {
+                    kind: crate::wire::extension::Kind::Sessions,
+                    node: 1,
+                    number,
+                })
             });
         }
+        outbox
+    }
+
+    #[test]
+    fn a_trailer_stands_behind_all_sessions_of_a_datagram_and_counts_for_its_length() {
+        let outbox = numbered(&[400, 1040, 1440]);
+        let lengths = |run: Run<'_>| run.pieces().map(<[u8]>::len).collect::<Vec<_>>();
+        let sent: Vec<_> = outbox.runs(false).map(lengths).collect();
+        assert_eq!(sent, [vec![400, 1040, 12], vec![1440, 12]]);
+        assert_eq!(outbox.runs(true).map(|run| run.segment).collect::<Vec<_>>(), [1452]);
+        let outbox = numbered(&[412, 1040]);
+        assert_eq!(outbox.runs(false).count(), 2, "the trailer takes its room");
+    }
+
+    #[test]
+    fn whoever_takes_a_datagram_learns_its_number_and_how_many_bytes_of_sessions_it_had() {
+        let mut outbox = numbered(&[400, 1440]);
+        outbox.room().unwrap();
+        outbox.keep_message(30);
+        let first = outbox.first().map(|(kind, pieces)| (kind, pieces.count()));
+        assert_eq!(first, Some((Kind::Sessions(Some(7)), 1)));
+        let taken: Vec<_> = std::iter::from_fn(|| outbox.take())
+            .map(|taken| (taken.kind, taken.length))
+            .collect();
+        let numbers = [Some(7), Some(8)].map(Kind::Sessions);
+        assert_eq!(taken, [(numbers[0], 400), (numbers[1], 1440), (Kind::Message, 30)]);
+    }
+
+    #[test]
+    fn a_message_travels_alone() {
+        let mut outbox = numbered(&[400]);
+        outbox.room().unwrap();
+        outbox.keep_message(30);
+        outbox.room().unwrap();
+        let (range, joinable) = (0..40, true);
+        assert!(!outbox.keep(&Piece { range, joinable }, || None));
+        assert_eq!(outbox.runs(false).count(), 3);
     }
 }

@@ -142,7 +142,7 @@ fn part(
     let sessions = room.get_mut(TableHeader::SIZE..)?;
     let mut places = sessions.chunks_exact_mut(size);
     let (mut written, mut last, mut left_out) = (0, None, false);
-    let more = table.page(protocol, after, &mut |key: Key, update: Update| {
+    let next = table.page(protocol, after, &mut |key: Key, update: Update| {
         left_out = left_out || places.len() == 0;
         if let Some(place) = places.next() {
             update.write(format, place);
@@ -155,7 +155,7 @@ fn part(
     let stretch = Stretch {
         protocol,
         after,
-        last: last.filter(|_| more || left_out),
+        last: if left_out { last } else { next },
     };
     Some((stretch, TableHeader::SIZE + written))
 }

@@ -12,14 +12,14 @@ use crate::wire::update::Update;
 /// The kernel's table, as it can be read.
 pub trait Table {
     /// Gives up to a page of sessions of that protocol to `take`, in the order of their keys, from the
-    /// first one behind `after` on, or from the very first. Returns whether there are more; nothing if it
-    /// cannot be read, which was told.
+    /// first one behind `after` on, or from the very first. Returns behind which place there are more, if
+    /// there are; the outer nothing if the table cannot be read, which was told.
     fn page(
         &mut self,
         protocol: Protocol,
         after: Option<Key>,
         take: &mut dyn FnMut(Key, Update),
-    ) -> Option<bool>;
+    ) -> Option<Option<Key>>;
 }
 
 /// Of the sessions in `contents`, leaves those that should take the place of the kernel's, or that it
@@ -35,7 +35,10 @@ pub fn keep_later(
     let mut theirs: Vec<_> = contents
         .chunks_exact(size)
         .filter_map(|attribute| Update::read(attribute, format))
-        .map(|update| (update.body.protocol(), update.body.key(), update))
+        .filter_map(|update| {
+            let protocol = Protocol::ALL.get(usize::from(update.body.protocol()))?;
+            Some((*protocol, Key::from(&update.body), update))
+        })
         .collect();
     // Of two of one session, the second came later, and is to be added later.
     theirs.sort_by_key(|&(protocol, key, _)| (protocol, key));
@@ -92,10 +95,9 @@ impl Window {
         self.stretch = None;
         self.sessions.clear();
         let sessions = &mut self.sessions;
-        let more = table.page(protocol, after, &mut |key, update| {
+        let last = table.page(protocol, after, &mut |key, update| {
             sessions.push((key, update));
         })?;
-        let last = self.sessions.last().filter(|_| more).map(|&(key, _)| key);
         self.stretch = Some((protocol, after, last));
         Some(())
     }

@@ -55,6 +55,19 @@ impl Key {
         }
     }
 
+    /// The place before this one; nothing if this is the very first.
+    pub fn before(self) -> Option<Self> {
+        let mut bytes = self.to_bytes();
+        for byte in bytes.iter_mut().rev() {
+            let (less, borrows) = byte.overflowing_sub(1);
+            *byte = less;
+            if !borrows {
+                return Some(Self::from_bytes(&bytes));
+            }
+        }
+        None
+    }
+
     /// The contents of the attribute [`OFFSET`](super::jool::root::OFFSET), which is nested.
     pub fn to_offset(self) -> [u8; Self::OFFSET] {
         let mut out = NestedWriter::new();
@@ -247,6 +260,18 @@ mod tests {
     }
 
     #[test]
+    fn before_the_first_key_there_is_none_and_ports_carry_into_addresses() {
+        assert_eq!(Key::from_bytes(&[0; Key::SIZE]).before(), None);
+        let key = |source4: &str, destination4: &str| Key {
+            source4: source4.parse().unwrap(),
+            destination4: destination4.parse().unwrap(),
+        };
+        let first_of_a_mask = key("192.0.2.1:7", "0.0.0.0:0");
+        let before = key("192.0.2.1:6", "255.255.255.255:65535");
+        assert_eq!(first_of_a_mask.before(), Some(before));
+    }
+
+    #[test]
     fn the_offset_is_what_a_session_has_for_mask_and_destination() {
         let key = Key {
             source4: "192.0.2.1:61001".parse().unwrap(),
@@ -265,6 +290,13 @@ mod tests {
                 prop_assert_eq!(Key::from_bytes(&a.to_bytes()), a);
                 prop_assert_eq!(a.cmp(&b), a.to_bytes().cmp(&b.to_bytes()));
             }
+        }
+
+        #[test]
+        fn nothing_stands_between_a_key_and_the_one_before_it(key in any_key(), other in any_key()) {
+            let before = key.before().unwrap();
+            prop_assert!(before < key);
+            prop_assert!(other <= before || other >= key);
         }
 
         #[test]
