@@ -206,7 +206,7 @@ impl Watch {
 
     /// The longest time that any session of it lives, in milliseconds, if that is known.
     pub fn longest_timeout(&self) -> Option<u32> {
-        self.globals.longest_timeout
+        self.globals.longest_timeout()
     }
 
     /// The instance was looked at, and this is what it is like. What is to change comes back as

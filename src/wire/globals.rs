@@ -95,23 +95,25 @@ impl Values {
     }
 }
 
-/// How long sessions live, in milliseconds: `tcp-est`, `tcp-trans`, `udp-timeout`, `icmp-timeout`.
-const TIMEOUTS: std::ops::RangeInclusive<u16> = 20..=23;
+/// The number of the first of the timeouts, `tcp-est`.
+const FIRST_TIMEOUT: u16 = 20;
 
 /// What an instance's globals are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Globals {
     /// Those of synchronization that the module has.
     pub values: Values,
-    /// The longest time that a session lives without a packet, in milliseconds.
-    pub longest_timeout: Option<u32>,
+    /// How long sessions live without a packet, in milliseconds: `tcp-est`, `tcp-trans`,
+    /// `udp-timeout` and `icmp-timeout`, as far as they are known.
+    pub timeouts: [Option<u32>; 4],
 }
 
 impl Globals {
     /// Takes one attribute of `GLOBAL_FOREACH`'s answer. Others than those known here pass by.
     pub fn take(&mut self, attribute: &Attribute<'_>) {
-        if TIMEOUTS.contains(&attribute.number) {
-            self.longest_timeout = self.longest_timeout.max(attribute.u32());
+        let timeout = attribute.number.checked_sub(FIRST_TIMEOUT).map(usize::from);
+        if let Some(timeout) = timeout.and_then(|index| self.timeouts.get_mut(index)) {
+            *timeout = attribute.u32();
             return;
         }
         let known = Global::ALL
@@ -120,6 +122,11 @@ impl Globals {
         if let Some(global) = known {
             self.values.set(global, global.read(attribute));
         }
+    }
+
+    /// The longest time that any session lives without a packet, in milliseconds.
+    pub fn longest_timeout(&self) -> Option<u32> {
+        self.timeouts.into_iter().flatten().max()
     }
 }
 
@@ -145,7 +152,7 @@ mod tests {
         let globals = read(&container);
         let values = Global::ALL.map(|global| globals.values.get(global));
         assert_eq!(values, [Some(1), Some(20), Some(512), Some(36)]);
-        assert_eq!(globals.longest_timeout, None);
+        assert_eq!(globals.longest_timeout(), None);
     }
 
     #[test]
@@ -159,7 +166,10 @@ mod tests {
         ] {
             put_attribute(&mut container, number, &timeout.to_ne_bytes());
         }
-        assert_eq!(read(&container).longest_timeout, Some(7_200_000));
+        let globals = read(&container);
+        assert_eq!(globals.longest_timeout(), Some(7_200_000));
+        let known = [Some(7_200_000), Some(240_000), Some(300_000), None];
+        assert_eq!(globals.timeouts, known);
     }
 
     #[test]

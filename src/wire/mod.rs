@@ -11,6 +11,7 @@ pub mod generic;
 pub mod globals;
 pub mod instance;
 pub mod jool;
+pub mod lifetime;
 pub mod link;
 pub mod netlink;
 pub mod page;

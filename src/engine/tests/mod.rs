@@ -114,7 +114,7 @@ fn instance_with(deadline: u32) -> Snapshot {
     let values = &mut state.globals.values;
     values.set(Global::SsEnabled, Some(1));
     values.set(Global::SsFlushDeadline, Some(deadline));
-    state.globals.longest_timeout = Some(60_000);
+    state.globals.timeouts = [Some(60_000); 4];
     state
 }
 

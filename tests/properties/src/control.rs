@@ -13,7 +13,7 @@ use joold::wire::controller::{self, Description};
 use joold::wire::globals::{Global, Globals};
 use joold::wire::instance::Refusal;
 use joold::wire::jool::{InstanceName, Message};
-use joold::wire::netlink::{Attribute, Attributes, FIRST_KIND, Messages, aligned};
+use joold::wire::netlink::{Attribute, Attributes, FIRST_KIND, Messages, aligned, put_attribute};
 use joold::wire::pool4::Pool4;
 use joold::wire::statistics::Statistics;
 use joold::wire::{address, generic, link};
@@ -144,28 +144,29 @@ fn check_refusal(refusal: &Refusal) {
     assert!(engine.look_due().is_some_and(|due| due > now));
 }
 
-/// What is understood reads back the same once written, and the timeout is the longest of all.
+/// What is understood reads back the same once written, and the longest timeout is one of all.
 fn check_globals(attributes: &[Attribute<'_>]) {
     let mut globals = Globals::default();
     for attribute in attributes {
         globals.take(attribute);
     }
-    let timeouts = attributes
-        .iter()
-        .filter(|attribute| (20..=23).contains(&attribute.number))
-        .filter_map(Attribute::u32);
-    assert_eq!(globals.longest_timeout, timeouts.max());
+    let timeouts = globals.timeouts.iter().flatten();
+    assert_eq!(globals.longest_timeout(), timeouts.max().copied());
     let mut written = Vec::new();
+    for (number, timeout) in (20..).zip(globals.timeouts) {
+        let mut of_number = attributes.iter().filter(|one| one.number == number);
+        assert_eq!(timeout, of_number.next_back().and_then(Attribute::u32));
+        if let Some(timeout) = timeout {
+            put_attribute(&mut written, number, &timeout.to_ne_bytes());
+        }
+    }
     for global in Global::ALL {
         if let Some(value) = globals.values.get(global) {
             assert!(is_one_line(&global.text(value)));
             global.put(value, &mut written);
         }
     }
-    let mut again = Globals {
-        longest_timeout: globals.longest_timeout,
-        ..Globals::default()
-    };
+    let mut again = Globals::default();
     for attribute in Attributes::new(&written) {
         again.take(&attribute.expect("what was written"));
     }

@@ -135,7 +135,7 @@ impl Known {
         }
         (self.presence, self.was_missing) = (Presence::Present, false);
         self.globals = state.globals.values;
-        self.longest = state.globals.longest_timeout;
+        self.longest = state.globals.longest_timeout();
         self.statistics = state.statistics.clone();
         self.refusals = (0, 0);
         self.looked(now, if self.is_on() { ON } else { OFF });

@@ -1,0 +1,439 @@
+//! Which of two copies of a session is the later one.
+//!
+//! A copy tells when its session was used last: its timer's timeout less the time that it has left. The
+//! one used last replaces the other, but for what the TCP timers hide:
+//!
+//! - An established connection whose time is up becomes transitory, with a whole `tcp-trans` and
+//!   without a packet (the module sends a probe); one that is reset becomes the same, with a packet. A
+//!   copy does not tell which. Nor does one that saw no more than a SYN know of a handshake that
+//!   another router saw. Copies on a short timer therefore count as older than all on the established
+//!   timer, and by what they have left among each other. Whoever has a connection on the established
+//!   timer keeps or gets it, so no live one is lost; what that costs is a connection that was reset
+//!   within the last `tcp-trans`, and stays for the rest of `tcp-est`.
+//! - Where both ends have sent a FIN, each was a packet: such a copy counts by its use, on the short
+//!   timer too. It ends one that was not used since, and gives way to one that was.
+//! - A FIN alone does not prolong a session, so copies used at the same time are told apart by their
+//!   states: the one further on is the later.
+//!
+//! That makes a number of each copy, the same at all routers with the same timeouts, so that they agree
+//! on the latest. Only of three copies that are hardly more than the tolerance apart need none be it.
+//!
+//! Jool 4.1 takes an incoming SYN's timeout for 6 ms where it reads sessions, and for 6 s elsewhere: such
+//! a session gains 6 s with each router that passes it on. It counts as used just now.
+
+use super::globals::Globals;
+use super::session::{Protocol, State, Timer};
+use super::update::Update;
+
+/// How far apart two copies of one use may be, in milliseconds: the time on their way, and the ticks
+/// of both kernels' clocks.
+pub const TOLERANCE: u32 = 50;
+
+/// How long an incoming SYN waits for an answer, in milliseconds; the module has no global for it.
+pub const INCOMING_SYN: u32 = 6_000;
+
+const UDP: u8 = Protocol::Udp as u8;
+const ICMP: u8 = Protocol::Icmp as u8;
+const ESTABLISHED: u8 = Timer::Established as u8;
+const SYN: u8 = Timer::IncomingSyn as u8;
+const CLOSED: u8 = State::BothFinReceived as u8;
+
+/// How long sessions live after their last packet, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `tcp-est`.
+    pub tcp_established: u32,
+    /// `tcp-trans`.
+    pub tcp_transitory: u32,
+    /// `udp-timeout`.
+    pub udp: u32,
+    /// `icmp-timeout`.
+    pub icmp: u32,
+}
+
+impl Timeouts {
+    /// Those of an instance; nothing while not all are known.
+    pub fn of(globals: &Globals) -> Option<Self> {
+        let [
+            Some(tcp_established),
+            Some(tcp_transitory),
+            Some(udp),
+            Some(icmp),
+        ] = globals.timeouts
+        else {
+            return None;
+        };
+        Some(Self {
+            tcp_established,
+            tcp_transitory,
+            udp,
+            icmp,
+        })
+    }
+
+    /// How long the session lives from its last use on, as long as its stage remains.
+    fn of_update(&self, update: &Update) -> u32 {
+        match (update.body.protocol(), update.body.stage().1) {
+            (UDP, _) => self.udp,
+            (ICMP, _) => self.icmp,
+            (_, ESTABLISHED) => self.tcp_established,
+            (_, SYN) => INCOMING_SYN,
+            _ => self.tcp_transitory,
+        }
+    }
+}
+
+/// Milliseconds since the session was used last, as far as its timer tells; 0 for one that lives longer
+/// than that, as one of a router with longer timeouts may.
+pub fn idle(update: &Update, timeouts: &Timeouts) -> u32 {
+    timeouts.of_update(update).saturating_sub(update.expiration)
+}
+
+/// Whether `theirs` should take the place of `ours`. Both are copies of one session.
+pub fn is_later(theirs: &Update, ours: &Update, timeouts: &Timeouts) -> bool {
+    let (their_age, our_age) = (age(theirs, timeouts), age(ours, timeouts));
+    if their_age.abs_diff(our_age) > TOLERANCE.into() {
+        return their_age < our_age;
+    }
+    progress(theirs) > progress(ours)
+}
+
+/// Milliseconds since the last use that is certain. A copy that cannot tell is older than all that can.
+fn age(update: &Update, timeouts: &Timeouts) -> i64 {
+    let idle = i64::from(idle(update, timeouts));
+    let (state, timer) = update.body.stage();
+    let is_tcp = update.body.protocol() == Protocol::Tcp as u8;
+    if !is_tcp || timer == ESTABLISHED || state == CLOSED {
+        return idle;
+    }
+    let left = i64::from(timeouts.of_update(update)) - idle;
+    i64::from(timeouts.tcp_established) + i64::from(timeouts.tcp_transitory) - left
+}
+
+/// Orders the stages of copies that were used at the same time.
+fn progress(update: &Update) -> (u8, std::cmp::Reverse<u8>) {
+    let (state, timer) = update.body.stage();
+    (state, std::cmp::Reverse(timer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::netlink::{Attribute, put_attribute};
+    use super::super::session::{Format, Session};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The module's defaults.
+    const TIMEOUTS: Timeouts = Timeouts {
+        tcp_established: 2 * HOUR,
+        tcp_transitory: 4 * MINUTE,
+        udp: 5 * MINUTE,
+        icmp: MINUTE,
+    };
+    const SECOND: u32 = 1_000;
+    const MINUTE: u32 = 60 * SECOND;
+    const HOUR: u32 = 60 * MINUTE;
+
+    fn copy(protocol: Protocol, state: State, timer: Timer, expiration: u32) -> Update {
+        let session = Session {
+            source6: ("2001:db8::1".parse().unwrap(), 40_000),
+            destination6: None,
+            source4: "192.0.2.1:61001".parse().unwrap(),
+            destination4: "198.51.100.7:443".parse().unwrap(),
+            protocol,
+            state,
+            timer,
+            expiration,
+        };
+        let mut attribute = Vec::new();
+        session.emit(Format::Flat, &mut attribute);
+        Update::read(&attribute, Format::Flat).unwrap()
+    }
+
+    /// A TCP session in a stage that occurs, used so long ago.
+    fn tcp(state: State, used: u32) -> Update {
+        use State::*;
+        let timer = match state {
+            Established | V4FinReceived | V6FinReceived => Timer::Established,
+            V4Init => Timer::IncomingSyn,
+            V6Init | BothFinReceived | Transitory => Timer::Transitory,
+        };
+        let stage = copy(Protocol::Tcp, state, timer, 0);
+        let expiration = TIMEOUTS.of_update(&stage) - used;
+        Update {
+            expiration,
+            ..stage
+        }
+    }
+
+    fn udp(used: u32) -> Update {
+        let left = TIMEOUTS.udp - used;
+        copy(Protocol::Udp, State::Established, Timer::Established, left)
+    }
+
+    /// Which of two copies holds at either router, by a word for each.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Latest {
+        First,
+        Second,
+        Both,
+    }
+
+    fn latest(first: Update, second: Update) -> Latest {
+        match (
+            is_later(&first, &second, &TIMEOUTS),
+            is_later(&second, &first, &TIMEOUTS),
+        ) {
+            (true, false) => Latest::First,
+            (false, true) => Latest::Second,
+            (false, false) => Latest::Both,
+            (true, true) => panic!("each is later than the other"),
+        }
+    }
+
+    #[test]
+    fn each_timer_counts_from_its_own_timeout() {
+        let idle = |protocol, state, timer, left| {
+            super::idle(&copy(protocol, state, timer, left), &TIMEOUTS)
+        };
+        let (tcp, established) = (Protocol::Tcp, State::Established);
+        for (expected, seen) in [
+            (
+                SECOND,
+                idle(tcp, established, Timer::Established, 2 * HOUR - SECOND),
+            ),
+            (
+                SECOND,
+                idle(tcp, State::Transitory, Timer::Transitory, 239 * SECOND),
+            ),
+            (
+                SECOND,
+                idle(tcp, State::V4Init, Timer::IncomingSyn, 5 * SECOND),
+            ),
+            (
+                5 * MINUTE,
+                idle(Protocol::Udp, established, Timer::Established, 0),
+            ),
+            (
+                SECOND,
+                idle(Protocol::Icmp, established, Timer::Established, 59 * SECOND),
+            ),
+        ] {
+            assert_eq!(seen, expected);
+        }
+    }
+
+    #[test]
+    fn a_session_that_lives_longer_than_its_timeout_was_used_now() {
+        let longer = copy(Protocol::Udp, State::Established, Timer::Established, HOUR);
+        assert_eq!(idle(&longer, &TIMEOUTS), 0);
+        assert_eq!(latest(longer, udp(0)), Latest::Both);
+    }
+
+    #[test]
+    fn the_copy_that_was_used_last_is_the_later() {
+        assert_eq!(latest(udp(SECOND), udp(2 * SECOND)), Latest::First);
+        let (now, then) = (tcp(State::Established, 0), tcp(State::Established, HOUR));
+        assert_eq!(latest(then, now), Latest::Second);
+    }
+
+    #[test]
+    fn copies_within_the_tolerance_stay_where_they_are() {
+        assert_eq!(latest(udp(0), udp(TOLERANCE)), Latest::Both);
+        assert_eq!(latest(udp(0), udp(TOLERANCE + 1)), Latest::First);
+    }
+
+    #[test]
+    fn a_connection_that_timed_out_at_one_router_goes_on_with_the_life_it_has_at_the_other() {
+        let timed_out = tcp(State::Transitory, 0);
+        for state in [
+            State::Established,
+            State::V4FinReceived,
+            State::V6FinReceived,
+        ] {
+            let alive = tcp(state, HOUR);
+            assert_eq!(latest(timed_out, alive), Latest::Second, "{state:?}");
+            let hardly_alive = tcp(state, 2 * HOUR - SECOND);
+            assert_eq!(latest(timed_out, hardly_alive), Latest::Second, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_timed_out_at_both_routers_is_transitory_at_both() {
+        let due = tcp(State::Established, 2 * HOUR);
+        assert_eq!(latest(tcp(State::Transitory, 0), due), Latest::First);
+    }
+
+    #[test]
+    fn a_syn_does_not_shorten_an_established_connection() {
+        let established = tcp(State::Established, HOUR);
+        for state in [State::V6Init, State::V4Init] {
+            assert_eq!(latest(tcp(state, 0), established), Latest::Second);
+        }
+    }
+
+    #[test]
+    fn a_syn_that_waits_for_an_answer_does_not_shorten_a_transitory_connection() {
+        let transitory = tcp(State::Transitory, MINUTE);
+        assert_eq!(latest(tcp(State::V4Init, 0), transitory), Latest::Second);
+        assert_eq!(latest(tcp(State::V6Init, 0), transitory), Latest::First);
+    }
+
+    #[test]
+    fn two_fins_end_a_connection_that_was_not_used_since() {
+        let closed = tcp(State::BothFinReceived, MINUTE);
+        for used in [MINUTE, MINUTE + SECOND, HOUR] {
+            for state in [State::Established, State::V4FinReceived] {
+                assert_eq!(latest(closed, tcp(state, used)), Latest::First);
+            }
+        }
+        let goes_on = tcp(State::Established, MINUTE - SECOND);
+        assert_eq!(latest(closed, goes_on), Latest::Second);
+    }
+
+    #[test]
+    fn a_fin_that_came_without_a_later_use_is_the_news() {
+        let (open, fin) = (State::Established, State::V6FinReceived);
+        assert_eq!(latest(tcp(open, HOUR), tcp(fin, HOUR)), Latest::Second);
+        let used_since = tcp(open, MINUTE);
+        assert_eq!(latest(used_since, tcp(fin, HOUR)), Latest::First);
+    }
+
+    #[test]
+    fn an_incoming_syn_that_a_module_took_for_younger_is_not_passed_to_and_fro() {
+        let fresh = tcp(State::V4Init, 0);
+        let prolonged = Update {
+            expiration: 2 * INCOMING_SYN,
+            ..fresh
+        };
+        assert_eq!(latest(fresh, prolonged), Latest::Both);
+    }
+
+    #[test]
+    fn timeouts_are_known_once_all_four_are() {
+        let mut globals = Globals::default();
+        for (number, timeout) in [
+            (23, MINUTE),
+            (20, 2 * HOUR),
+            (21, 4 * MINUTE),
+            (22, 5 * MINUTE),
+        ] {
+            assert_eq!(Timeouts::of(&globals), None);
+            let mut bytes = Vec::new();
+            put_attribute(&mut bytes, number, &timeout.to_ne_bytes());
+            globals.take(&Attribute {
+                number,
+                value: &bytes[Attribute::HEADER..],
+                offset: 0,
+            });
+        }
+        assert_eq!(Timeouts::of(&globals), Some(TIMEOUTS));
+    }
+
+    /// Copies of one session in any stages, often hardly apart, or with hardly any time left.
+    fn copies<const N: usize>() -> impl Strategy<Value = (Timeouts, [Update; N])> {
+        let timeout = || prop_oneof![0..500u32, 1_000..10_000u32, any::<u32>()];
+        let stage = (0..7usize, 0..3usize);
+        let left = prop_oneof![
+            0..300u32,
+            5_900..6_100u32,
+            7_100_000..7_300_000u32,
+            any::<u32>()
+        ];
+        let copy = (stage, left.clone(), left, any::<bool>());
+        (
+            0..3usize,
+            prop_oneof![
+                Just(TIMEOUTS),
+                [(); 4].map(|()| timeout()).prop_map(timeouts)
+            ],
+            prop::array::uniform5(copy),
+        )
+            .prop_map(|(protocol, timeouts, copies)| {
+                let near = copies[0].1;
+                let copies = std::array::from_fn(|at| {
+                    let ((state, timer), left, step, is_near) = copies[at];
+                    let left = if is_near {
+                        near.saturating_add(step % 200)
+                    } else {
+                        left
+                    };
+                    any_copy(protocol, state, timer, left)
+                });
+                (timeouts, copies)
+            })
+    }
+
+    fn timeouts([tcp_established, tcp_transitory, udp, icmp]: [u32; 4]) -> Timeouts {
+        Timeouts {
+            tcp_established,
+            tcp_transitory,
+            udp,
+            icmp,
+        }
+    }
+
+    fn any_copy(protocol: usize, state: usize, timer: usize, left: u32) -> Update {
+        use State::*;
+        let states = [
+            Established,
+            V6Init,
+            V4Init,
+            V4FinReceived,
+            V6FinReceived,
+            BothFinReceived,
+            Transitory,
+        ];
+        let timers = [Timer::Established, Timer::Transitory, Timer::IncomingSyn];
+        let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Icmp];
+        copy(protocols[protocol], states[state], timers[timer], left)
+    }
+
+    proptest! {
+        #[test]
+        fn no_copy_is_later_than_one_that_is_later_than_it(
+            (timeouts, [a, b]) in copies::<2>(),
+        ) {
+            prop_assert!(!is_later(&a, &a, &timeouts));
+            prop_assert!(!(is_later(&a, &b, &timeouts) && is_later(&b, &a, &timeouts)));
+        }
+
+        #[test]
+        fn routers_that_exchange_their_copies_have_the_same_in_the_end(
+            (timeouts, [a, b]) in copies::<2>(),
+        ) {
+            let take = |theirs, ours| if is_later(&theirs, &ours, &timeouts) { theirs } else { ours };
+            let (at_a, at_b) = (take(b, a), take(a, b));
+            prop_assert!(at_a.body.is_same_stage(&at_b.body));
+            prop_assert!(idle(&at_a, &timeouts).abs_diff(idle(&at_b, &timeouts)) <= TOLERANCE);
+            prop_assert!(!is_later(&at_a, &at_b, &timeouts) && !is_later(&at_b, &at_a, &timeouts));
+        }
+
+        #[test]
+        fn copies_that_are_clearly_apart_have_one_order(
+            (timeouts, [a, b, c]) in copies::<3>(),
+        ) {
+            let apart = |a, b| age(a, &timeouts).abs_diff(age(b, &timeouts)) > TOLERANCE.into();
+            let later = |a, b| is_later(a, b, &timeouts);
+            if apart(&a, &b) && apart(&b, &c) && apart(&a, &c) && later(&a, &b) && later(&b, &c) {
+                prop_assert!(later(&a, &c));
+            }
+        }
+
+        #[test]
+        fn nothing_but_two_fins_shortens_the_life_of_an_established_connection(
+            (_, [theirs, ours]) in copies::<2>(),
+        ) {
+            let is_tcp = ours.body.protocol() == Protocol::Tcp as u8;
+            let (state, timer) = ours.body.stage();
+            let closes = theirs.body.stage().0 == CLOSED;
+            // A lifetime beyond the timeout tells nothing: the module counts from the timeout.
+            let left = |copy: &Update| TIMEOUTS.of_update(copy) - idle(copy, &TIMEOUTS);
+            if is_tcp && timer == ESTABLISHED && state != CLOSED && !closes
+                && is_later(&theirs, &ours, &TIMEOUTS)
+            {
+                prop_assert!(left(&theirs) + TOLERANCE >= left(&ours));
+            }
+        }
+    }
+}
