@@ -165,6 +165,7 @@ fn table(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ExtensionsConfig;
     use crate::config::{Document, ModsocketConfig, NetsocketConfig};
     use crate::engine::AllowList;
     use crate::failure::Exit;
@@ -185,6 +186,7 @@ mod tests {
                 ttl: 1,
                 receive_buffer: 131_072,
                 allowed: AllowList::EVERYBODY,
+                extensions: ExtensionsConfig::default(),
             },
             modsocket,
             stats: None,

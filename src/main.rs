@@ -98,6 +98,9 @@ fn serve(sources: Sources, config: Config) -> Result<(), Failure> {
     if let Some(limits) = config.modsocket.refreshes() {
         engine = engine.merging_refreshes(limits, seed());
     }
+    if let Some(options) = config.netsocket.extensions.options() {
+        engine = engine.extending(options, seed(), Instant::now());
+    }
     let running = Running {
         sources,
         config: config.clone(),

@@ -348,9 +348,8 @@ mod tests {
         let shared = [40, 40, 0, 1440].map(|length| {
             outbox.room();
             let (range, joinable) = (0..length, true);
-            let piece = Piece { range, joinable }, || None)
-        };
-        outbox.keep(&piece, || None);
+            outbox.keep(&Piece { range, joinable }, || None)
+        });
         assert_eq!(shared, [false, true, false, false]);
     }
 
@@ -462,7 +461,10 @@ mod tests {
         let lengths = |run: Run<'_>| run.pieces().map(<[u8]>::len).collect::<Vec<_>>();
         let sent: Vec<_> = outbox.runs(false).map(lengths).collect();
         assert_eq!(sent, [vec![400, 1040, 12], vec![1440, 12]]);
-        assert_eq!(outbox.runs(true).map(|run| run.segment).collect::<Vec<_>>(), [1452]);
+        assert_eq!(
+            outbox.runs(true).map(|run| run.segment).collect::<Vec<_>>(),
+            [1452]
+        );
         let outbox = numbered(&[412, 1040]);
         assert_eq!(outbox.runs(false).count(), 2, "the trailer takes its room");
     }
@@ -478,7 +480,10 @@ mod tests {
             .map(|taken| (taken.kind, taken.length))
             .collect();
         let numbers = [Some(7), Some(8)].map(Kind::Sessions);
-        assert_eq!(taken, [(numbers[0], 400), (numbers[1], 1440), (Kind::Message, 30)]);
+        assert_eq!(
+            taken,
+            [(numbers[0], 400), (numbers[1], 1440), (Kind::Message, 30)]
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use log::Level;
 
 use crate::engine::{Event, Reason};
+use crate::sync::News;
 
 /// Logs how large the receive buffer of that key really is.
 pub fn buffer(key: &str, wanted: u32, have: u32) {
@@ -53,6 +54,7 @@ pub fn log(event: &Event) {
         Event::FirstDatagram(source) => {
             log::info!("receiving sessions from the network; the first came from {source}");
         }
+        Event::Group(news) => log_group(news),
         Event::OtherSpelling(name) => {
             log::info!("the kernel spells the instance {name}, and so does joold from here on");
         }
@@ -68,6 +70,28 @@ pub fn log(event: &Event) {
         Event::Recovered { reason, times } => {
             log::info!("over: {reason} ({times} more times); it works again");
         }
+    }
+}
+
+/// What became of the other nodes.
+fn log_group(news: &News) {
+    match news {
+        News::PeerCame(node, source) => {
+            log::info!("another joold is there: {node:08x} at {source}")
+        }
+        News::PeerGone(node, source) => {
+            log::warn!(
+                "nothing is heard any more of the joold {node:08x} at {source}; if it was not stopped, check \
+                 that router and the network between"
+            );
+        }
+        News::TableRead(node, source, sessions) => {
+            log::info!("read the table of {node:08x} at {source}: {sessions} sessions");
+        }
+        News::Renamed(source) => log::warn!(
+            "{source} has this daemon's number, which is another one from here on; if it is one of this \
+             router's addresses, find the loop in the network"
+        ),
     }
 }
 

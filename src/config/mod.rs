@@ -2,6 +2,7 @@
 
 mod allow;
 mod document;
+mod extensions;
 mod link;
 mod modsocket;
 mod netsocket;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use document::Document;
+pub use extensions::ExtensionsConfig;
 pub use link::Link;
 pub use modsocket::ModsocketConfig;
 pub use netsocket::{NetsocketConfig, Surroundings};

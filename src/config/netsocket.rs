@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::document::{Entry, quote};
+use super::extensions::{self, ExtensionsConfig};
 use super::{Document, Link, allow, port};
 use crate::engine::AllowList;
 use crate::failure::Failure;
@@ -50,6 +51,9 @@ pub struct NetsocketConfig {
     /// `"allow from"`: whose datagrams are taken. Default: everybody's.
     #[serde(rename = "allow from", serialize_with = "allow::as_texts")]
     pub allowed: AllowList,
+    /// What upstream's daemon does not do.
+    #[serde(flatten)]
+    pub extensions: ExtensionsConfig,
 }
 
 /// What the names in the file are resolved with. Those of interfaces are not: they come and go while
@@ -101,6 +105,7 @@ impl NetsocketConfig {
             Some(entry) => allow::list(&entry, group)?,
             None => (AllowList::EVERYBODY, Vec::new()),
         };
+        let extensions = ExtensionsConfig::from_document(&mut document)?;
         let config = Self {
             group,
             port,
@@ -109,11 +114,12 @@ impl NetsocketConfig {
             ttl,
             receive_buffer,
             allowed,
+            extensions,
         };
         config
             .check_scope()
             .map_err(|problem| document.error(ADDRESS, problem))?;
-        let mut warnings = document.finish(&KEYS);
+        let mut warnings = document.finish(&[&KEYS[..], &extensions::KEYS].concat());
         warnings.extend(strange);
         Ok((config, warnings))
     }
@@ -159,8 +165,8 @@ impl fmt::Display for NetsocketConfig {
         }
         write!(
             f,
-            "ttl {}, receive buffer {} bytes, {ALLOW_FROM} {}",
-            self.ttl, self.receive_buffer, self.allowed
+            "ttl {}, receive buffer {} bytes, {ALLOW_FROM} {}, {}",
+            self.ttl, self.receive_buffer, self.allowed, self.extensions
         )
     }
 }

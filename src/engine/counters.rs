@@ -11,6 +11,7 @@ use std::io::{self, Write};
 
 use super::Reason;
 use super::refresh::Refreshes;
+use crate::sync::Tally;
 
 /// Packets and the bytes of sessions in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,10 @@ pub struct Counters {
     pub converted: u64,
     /// Sessions from the network whose lifetime was longer than any of the instance.
     pub shortened: u64,
+    /// Sessions that came late, and were not as new as the kernel's own.
+    pub older: u64,
+    /// What passed between the nodes of the group.
+    pub group: Tally,
     lost: [u64; Reason::ALL.len()],
 }
 
@@ -80,6 +85,8 @@ impl Default for Counters {
             unsent: 0,
             converted: 0,
             shortened: 0,
+            older: 0,
+            group: Tally::default(),
             lost: [0; Reason::ALL.len()],
         }
     }
@@ -156,6 +163,14 @@ impl fmt::Display for Counters {
         if self.shortened != 0 {
             let shortened = self.shortened;
             write!(f, "; lifetimes cut to the instance's longest: {shortened}")?;
+        }
+        for (what, count) in self.group.counts() {
+            if count != 0 {
+                write!(f, "; {what}: {count}")?;
+            }
+        }
+        if self.older != 0 {
+            write!(f, "; late sessions older than the kernel's: {}", self.older)?;
         }
         for &reason in Reason::ALL {
             if self.lost(reason) != 0 {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{Reason, Standing};
+use crate::sync::News;
 use crate::wire::globals::Global;
 use crate::wire::jool::{InstanceName, Version};
 
@@ -67,6 +68,8 @@ pub enum Event {
     OtherSpelling(InstanceName),
     /// The first datagram arrived, from there.
     FirstDatagram(SocketAddr),
+    /// Something about the other nodes.
+    Group(News),
     /// Something went wrong.
     Trouble {
         /// What and why.

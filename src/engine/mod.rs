@@ -6,6 +6,7 @@
 
 mod allow;
 mod counters;
+mod extensions;
 mod flush;
 mod journal;
 mod kernel;
@@ -24,6 +25,7 @@ use std::time::Instant;
 
 pub use allow::{AllowList, Prefix};
 pub use counters::{Counters, Traffic};
+pub use extensions::Late;
 pub use journal::Event;
 pub use reason::Reason;
 pub use refresh::Limits;
@@ -40,6 +42,8 @@ use journal::Journal;
 use pace::Pace;
 use refresh::Refreshes;
 use watch::Watch;
+
+use crate::sync::Sync;
 
 /// What becomes of a message from the netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +69,8 @@ pub struct Piece {
 pub enum FromNetwork {
     /// The buffer, up to here, is a request for the kernel; another may follow it.
     Add(usize),
+    /// Its sessions came late: see [`Engine::compare`].
+    Compare(Late),
     /// The instance should be looked at first: see [`Engine::again`].
     Ask,
     /// Nothing.
@@ -116,6 +122,8 @@ pub struct Engine {
     watch: Watch,
     flush: Flush,
     refreshes: Option<Refreshes>,
+    /// The other nodes, if anything is asked of them.
+    sync: Option<Sync>,
     /// Whose datagrams are taken.
     allowed: AllowList,
     /// What the refreshes' milliseconds count from.
@@ -149,6 +157,7 @@ impl Engine {
             watch: Watch::new(Values::default()),
             flush: Flush::default(),
             refreshes: None,
+            sync: None,
             allowed: AllowList::EVERYBODY,
             start: now,
             counters: Counters::default(),
@@ -247,6 +256,7 @@ impl Engine {
     ) {
         self.counters.lose(reason, times);
         self.journal.trouble(now, reason, times, detail);
+        self.owe_table(now, reason);
     }
 
     /// The next thing that an operator should know.
@@ -262,6 +272,7 @@ impl Engine {
     /// Time has passed.
     pub fn elapse(&mut self, now: Instant) {
         self.journal.elapse(now);
+        self.follow_sync(now);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::extensions::{Extended, sessions_in};
 use super::refresh::Refreshes;
 use super::{Engine, Event, FromNetwork, Reason};
 use crate::wire::datagram::{self, Terms};
@@ -97,12 +98,20 @@ impl Engine {
         if self.is_stranger(now, source) {
             return FromNetwork::Ignore;
         }
+        let (length, late) = match self.on_extended(now, source, buffer, length) {
+            Extended::Sessions(length) => (length, None),
+            Extended::Late(length, part) => (length, Some(part)),
+            Extended::Done => return FromNetwork::Ignore,
+        };
         if self.counters.net_received.packets == 0 {
             self.journal.note(Event::FirstDatagram(source));
         }
         self.counters.net_received.add(length);
         if !self.takes_sessions() {
             return FromNetwork::Ignore;
+        }
+        if let Some(part) = late {
+            return self.on_late(now, source, buffer, (length, part));
         }
         if length == 0 {
             self.lose(now, Reason::EmptyDatagram, || format!("from {source}"));
@@ -122,6 +131,8 @@ impl Engine {
         if !self.takes_sessions() {
             return FromNetwork::Ignore;
         }
+        let contents = buffer.get(Add::HEADROOM..Add::HEADROOM + length);
+        let length = contents.map_or(length, sessions_in);
         self.judge(now, source, buffer, length, false)
     }
 
@@ -148,6 +159,30 @@ impl Engine {
         length: usize,
         is_pool4_old: bool,
     ) -> FromNetwork {
+        let admitted = match self.admit(now, source, buffer, length, is_pool4_old) {
+            Ok(0) => return FromNetwork::Ignore,
+            Ok(admitted) => admitted,
+            Err(verdict) => return verdict,
+        };
+        match Add::finish(buffer, admitted) {
+            Some(total) => FromNetwork::Add(total),
+            None => {
+                self.too_long(now, source);
+                FromNetwork::Ignore
+            }
+        }
+    }
+
+    /// Checks the sessions behind the headroom. Returns how many bytes of them are for the kernel; the
+    /// verdict if they are not.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        length: usize,
+        is_pool4_old: bool,
+    ) -> Result<usize, FromNetwork> {
         let sessions = buffer
             .get_mut(Add::HEADROOM..Add::HEADROOM + length)
             .filter(|_| length <= Add::LONGEST)
@@ -169,12 +204,12 @@ impl Engine {
                 self.counters.converted += u64::from(converted);
                 self.counters.shortened += shortened as u64;
                 self.watch.doubt_pool4(now);
-                return FromNetwork::Ask;
+                return Err(FromNetwork::Ask);
             }
-            Some(Err(refusal)) => return self.refuse(now, source, refusal),
+            Some(Err(refusal)) => return Err(self.refuse(now, source, refusal)),
             None => {
                 self.too_long(now, source);
-                return FromNetwork::Ignore;
+                return Err(FromNetwork::Ignore);
             }
         };
         self.counters.converted += u64::from(admitted.converted);
@@ -184,16 +219,7 @@ impl Engine {
                 format!("{} of a datagram from {source}", admitted.outside)
             });
         }
-        if admitted.length == 0 {
-            return FromNetwork::Ignore;
-        }
-        match Add::finish(buffer, admitted.length) {
-            Some(total) => FromNetwork::Add(total),
-            None => {
-                self.too_long(now, source);
-                FromNetwork::Ignore
-            }
-        }
+        Ok(admitted.length)
     }
 
     fn refuse(
@@ -242,29 +268,10 @@ impl Engine {
         self.lose(now, Reason::OversizedDatagram, || format!("from {source}"));
     }
 
-    /// A datagram of `length` bytes went out.
-    pub fn sent(&mut self, length: usize) {
-        self.counters.net_sent.add(length);
-        self.journal.success(Reason::NotSent);
-    }
-
     /// What came out of [`Engine::on_kernel`] or [`Engine::write_due`] joined a datagram that was
     /// there already.
     pub fn shared(&mut self) {
         self.counters.shared += 1;
-    }
-
-    /// A datagram of `length` bytes could not be sent.
-    pub fn not_sent(&mut self, now: Instant, length: usize, detail: impl FnOnce() -> String) {
-        self.counters.unsent += length as u64;
-        self.lose(now, Reason::NotSent, detail);
-    }
-
-    /// There was no interface to send a datagram of `length` bytes over. That was told when it was
-    /// news.
-    pub fn nowhere_to_send(&mut self, length: usize) {
-        self.counters.unsent += length as u64;
-        self.counters.lose(Reason::InterfaceMissing, 1);
     }
 
     /// The network had no room for a datagram, which waits until it has.

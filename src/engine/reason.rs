@@ -92,6 +92,11 @@ reasons! {
     NotSent => "cannot send a batch to the network", "";
     /// There was no interface to send the batch over.
     InterfaceMissing => "batches dropped while the out interface was missing", "";
+    /// A message to the other daemons did not reach the network.
+    MessageNotSent => "cannot send a message to the other daemons", "";
+    /// The kernel did not tell its sessions.
+    TableUnread => "cannot read the instance's session table",
+        "what came late or belongs to another router's table is not added until this is mended";
     /// One of this daemon's own datagrams came back.
     OwnDatagram => "own datagram that came back dropped",
         "find the loop in the network between the routers, or the host that has this router's address";

@@ -80,6 +80,9 @@ impl Serialize for Standing {
 impl Engine {
     /// Where this daemon stands.
     pub fn standing(&self) -> Standing {
+        if let Some(sync) = &self.sync {
+            return sync.standing();
+        }
         match self.has_module() && self.watch.is_on() {
             true => Standing::Alone,
             false => Standing::WithoutKernel,

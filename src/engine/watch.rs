@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::journal::{Event, Journal};
 use crate::wire::globals::{Global, Globals, Values};
 use crate::wire::instance::Snapshot;
+use crate::wire::lifetime::Timeouts;
 use crate::wire::pool4::Pool4;
 use crate::wire::statistics::Statistics;
 
@@ -83,6 +84,8 @@ pub struct Watch {
     fresh: bool,
     last: Option<Instant>,
     due: Option<Instant>,
+    /// How often an instance has appeared.
+    incarnation: u32,
 }
 
 impl Watch {
@@ -106,6 +109,7 @@ impl Watch {
             fresh: false,
             last: None,
             due: None,
+            incarnation: 0,
         }
     }
 
@@ -129,13 +133,16 @@ impl Watch {
 
     /// A module has come: whatever instance it has is another one.
     pub fn begin(&mut self, now: Instant) {
-        *self = Self::new(self.wanted);
+        self.end();
         self.due = Some(now);
     }
 
     /// There is no module, so nothing to look at.
     pub fn end(&mut self) {
-        *self = Self::new(self.wanted);
+        *self = Self {
+            incarnation: self.incarnation,
+            ..Self::new(self.wanted)
+        };
     }
 
     /// Something hints at a change.
@@ -199,6 +206,21 @@ impl Watch {
         self.presence == Presence::Present && self.get(Global::SsEnabled) == Some(1)
     }
 
+    /// A number that is another one for each instance that has appeared.
+    pub fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
+    /// How many sessions it had when it was looked at last.
+    pub fn sessions(&self) -> u32 {
+        u32::try_from(self.statistics.sessions()).unwrap_or(u32::MAX)
+    }
+
+    /// Its timeouts, if they are known.
+    pub fn timeouts(&self) -> Option<Timeouts> {
+        Timeouts::of(&self.globals)
+    }
+
     /// What one of its globals is, if that is known.
     pub fn get(&self, global: Global) -> Option<u32> {
         self.globals.values.get(global)
@@ -224,6 +246,7 @@ impl Watch {
             _ => true,
         };
         if appeared {
+            self.incarnation = self.incarnation.wrapping_add(1);
             (self.settled, self.pending) = (false, self.wanted);
             if is_anew || self.was_missing {
                 self.pool4_from = Some(now + POOL4_GRACE);

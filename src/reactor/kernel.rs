@@ -157,9 +157,7 @@ impl Reactor {
                 let message = &mut room[..receipt.length];
                 match self.engine.on_kernel(now, receipt.port, message) {
                     FromKernel::Forward(piece) => {
-                        if self.outbox.keep(&piece) {
-                            self.engine.shared();
-                        }
+                        self.keep(&piece);
                         Heard::Batch
                     }
                     FromKernel::Ignore => Heard::Other,

@@ -9,6 +9,7 @@ mod network;
 mod reload;
 mod statistics;
 mod stop;
+mod tables;
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -201,6 +202,7 @@ impl Reactor {
             self.engine.elapse(now);
             logging::elapse(now);
             self.collect_due(now);
+            self.collect_messages(now);
             self.follow_interfaces(now);
             if self.engine.doubts_module() || self.search.is_some_and(|due| due <= now) {
                 self.look_for_module(now);
@@ -255,6 +257,7 @@ impl Reactor {
         // What is due cannot go before there is room for it.
         let due = self.engine.due().filter(|_| !self.blocked);
         let flush = self.engine.flush_due().filter(|_| !self.blocked);
+        let message = self.engine.message_due().filter(|_| !self.blocked);
         let deadlines = [
             self.engine.deadline(),
             self.engine.look_due(),
@@ -263,6 +266,7 @@ impl Reactor {
             logging::deadline(),
             due,
             flush,
+            message,
         ];
         deadlines.into_iter().flatten().min()
     }

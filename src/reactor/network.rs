@@ -9,6 +9,7 @@ use super::{NETWORK_BUDGET, PATIENCE, Reactor, Served, Source};
 use crate::engine::{Engine, FromNetwork, Piece, Reason};
 use crate::failure::words;
 use crate::netsocket::{SLOTS, remedy};
+use crate::outbox::Taken;
 
 impl Reactor {
     /// Puts updates that were held until now into the outbox.
@@ -25,7 +26,7 @@ impl Reactor {
         write: fn(&mut Engine, Instant, &mut [u8], usize) -> usize,
     ) {
         while !self.blocked {
-            let payload = self.outbox.payload();
+            let payload = self.engine.sessions_of(self.outbox.payload());
             let Some(room) = self.outbox.room() else {
                 self.send(now);
                 continue;
@@ -38,10 +39,22 @@ impl Reactor {
                 range: 0..length,
                 joinable: true,
             };
-            if self.outbox.keep(&piece) {
-                self.engine.shared();
-            }
+            self.keep(&piece);
         }
+    }
+
+    /// Keeps a piece of the outbox's room for the network.
+    pub(super) fn keep(&mut self, piece: &Piece) {
+        let engine = &mut self.engine;
+        if self.outbox.keep(piece, || engine.stamp()) {
+            self.engine.shared();
+        }
+    }
+
+    /// Takes out the outbox's first datagram, which has left or never will.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Taken> {
+        self.engine.record(now, &self.outbox);
+        self.outbox.take()
     }
 
     /// Sends what is in the outbox, as far as the network has room for it.
@@ -50,16 +63,19 @@ impl Reactor {
             match self.netsocket.send(&self.outbox) {
                 Ok(count) => {
                     for _ in 0..count {
-                        let length = self.outbox.take().unwrap_or_default();
-                        log::debug!("sent {length} bytes of sessions to the network");
-                        self.engine.sent(length);
+                        let Some(taken) = self.take(now) else {
+                            break;
+                        };
+                        log::debug!("sent {} bytes to the network", taken.length);
+                        self.engine.sent(taken);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(now),
                 Err(_) if !self.netsocket.sends() => {
                     // That the interface is missing was told when that was news.
-                    let length = self.outbox.take().unwrap_or_default();
-                    self.engine.nowhere_to_send(length);
+                    if let Some(taken) = self.take(now) {
+                        self.engine.nowhere_to_send(taken);
+                    }
                 }
                 Err(error) => self.give_up_one(now, &error),
             }
@@ -67,9 +83,10 @@ impl Reactor {
     }
 
     fn give_up_one(&mut self, now: Instant, error: &io::Error) {
-        let length = self.outbox.take().unwrap_or_default();
         let detail = || format!("{}; {}", words(error), remedy(error));
-        self.engine.not_sent(now, length, detail);
+        if let Some(taken) = self.take(now) {
+            self.engine.not_sent(now, taken, detail);
+        }
     }
 
     fn block(&mut self, now: Instant) {
@@ -182,6 +199,9 @@ impl Reactor {
                     continue;
                 };
                 verdict = self.engine.again(now, source, slot, long);
+            }
+            if let FromNetwork::Compare(late) = verdict {
+                verdict = self.compare(now, n, late);
             }
             if let FromNetwork::Add(total) = verdict {
                 *length = total;

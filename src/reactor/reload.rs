@@ -62,6 +62,10 @@ impl Reactor {
         }
         self.reload_module(now, &config, &old);
         self.engine.allow(config.netsocket.allowed.clone());
+        let extensions = &config.netsocket.extensions;
+        if *extensions != old.netsocket.extensions {
+            self.engine.extend(now, extensions.options(), seed());
+        }
         for warning in warnings {
             log::warn!("{warning}");
         }

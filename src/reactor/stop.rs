@@ -59,8 +59,8 @@ impl Reactor {
 
     fn give_up_outbox(&mut self, now: Instant) {
         self.blocked = false;
-        while let Some(length) = self.outbox.take() {
-            self.engine.not_sent(now, length, || {
+        while let Some(taken) = self.take(now) {
+            self.engine.not_sent(now, taken, || {
                 "joold was stopped while the network had no room".to_owned()
             });
         }

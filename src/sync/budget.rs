@@ -62,7 +62,10 @@ mod tests {
         let mut budget = Budget::new(start, PAUSE, 4);
         times(&mut budget, start, 100);
         assert_eq!(times(&mut budget, start + Duration::from_secs(60), 1), 1);
-        assert_eq!(times(&mut budget, start + Duration::from_secs(120), 100), 13);
+        assert_eq!(
+            times(&mut budget, start + Duration::from_secs(120), 100),
+            13
+        );
     }
 
     #[test]

@@ -102,6 +102,26 @@ pub struct Tally {
     pub messages_received: u64,
 }
 
+impl Tally {
+    /// What was counted, in the operator's words.
+    pub fn counts(&self) -> [(&'static str, u64); 9] {
+        [
+            ("datagrams missed", self.lost),
+            ("of those, made up for", self.repaired),
+            (
+                "of those, given up, so that tables were read",
+                self.given_up,
+            ),
+            ("datagrams that came twice", self.doubled),
+            ("own datagrams repeated", self.repeated),
+            ("parts of the own table given", self.parts_given),
+            ("parts of other tables taken", self.parts_taken),
+            ("messages to the other daemons", self.messages_sent),
+            ("messages from the other daemons", self.messages_received),
+        ]
+    }
+}
+
 /// One node, as the others see it, and what it knows of them.
 #[derive(Debug)]
 pub struct Sync {
@@ -122,6 +142,8 @@ pub struct Sync {
     kernel: Option<u32>,
     /// How many sessions it had when it was looked at last.
     sessions: u32,
+    /// When time was told last.
+    now: Instant,
     /// Until then, somebody may be there who was not heard of yet.
     listens_until: Instant,
     /// Whether nothing was lacking at some time since the kernel came.
@@ -149,6 +171,7 @@ impl Sync {
             pulling: Pulling::default(),
             kernel: None,
             sessions: 0,
+            now,
             listens_until: now + options.period * 3,
             was_complete: false,
             renamed: None,
@@ -278,6 +301,3 @@ impl Sync {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -61,13 +61,17 @@ pub struct Peer {
     pub heard: Instant,
     /// What it said of itself last; nothing before it said hello.
     pub hello: Option<Hello>,
+    /// Which of its datagrams have come.
     pub received: Received,
     /// What it has of others, as it said last; of those that it has wholly.
     pub reports: Vec<(Node, u32)>,
+    /// What only its table has, if that is known to be lacking.
     pub need: Option<Need>,
+    /// How far that was read.
     pub reading: Option<Reading>,
     /// Since when something is lacking that it can repeat.
     pub lacking_since: Option<Instant>,
+    /// When that is asked for.
     pub asking: Asking,
     /// How many of its datagrams did not come when they should have.
     pub lost: u64,
@@ -101,7 +105,8 @@ impl Peer {
     pub fn gone_at(&self, period: Duration) -> Instant {
         let told = self.hello.map(|hello| hello.period.into());
         let period = told.map_or(period, Duration::from_millis);
-        self.heard + period.clamp(Duration::from_millis(50), Duration::from_secs(60)) * SILENT_PERIODS
+        self.heard
+            + period.clamp(Duration::from_millis(50), Duration::from_secs(60)) * SILENT_PERIODS
     }
 
     /// How it says that it is.

@@ -228,7 +228,10 @@ mod tests {
         for n in 0..MOST as u32 {
             assert_eq!(received.came(2 * n + 2), Arrival::Ahead(1));
         }
-        assert_eq!(received.came(1000), Arrival::Jump(1000 - 2 * MOST as u32 - 1));
+        assert_eq!(
+            received.came(1000),
+            Arrival::Jump(1000 - 2 * MOST as u32 - 1)
+        );
         assert!(received.is_whole());
         assert!(matches!(received.came(1_000_000), Arrival::Jump(_)));
     }

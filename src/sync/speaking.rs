@@ -17,14 +17,14 @@ const CALL: Duration = Duration::from_millis(300);
 
 impl Sync {
     /// When [`Sync::elapse`] or [`Sync::write`] has something to do.
-    pub fn due(&self, now: Instant) -> Instant {
+    pub fn due(&self) -> Instant {
         let peers = self.peers.iter();
         let others = peers.flat_map(|peer| {
             let gone = peer.gone_at(self.options.period);
             peer.asking.due.into_iter().chain([gone])
         });
         let own = [
-            self.standing_due(now),
+            self.standing_due(),
             self.pulling.due,
             self.repeats.due(),
             self.giving.due(),
@@ -35,6 +35,7 @@ impl Sync {
 
     /// Time has passed.
     pub fn elapse(&mut self, now: Instant) {
+        self.now = now;
         while let Some(index) = self.first_gone(now) {
             if self.kernel.is_some() && self.peers[index].outstanding_since().is_some() {
                 self.seek_elsewhere(now, index);
@@ -44,7 +45,7 @@ impl Sync {
             self.pulling.end();
             self.plan(now);
         }
-        self.note_standing(now);
+        self.note_standing();
     }
 
     fn first_gone(&self, now: Instant) -> Option<usize> {
@@ -70,7 +71,9 @@ impl Sync {
             length = self.write_pull(now, room);
         }
         if length == 0 {
-            length = self.repeats.write(now, self.node, format, &mut self.ring, room);
+            length = self
+                .repeats
+                .write(now, self.node, format, &mut self.ring, room);
             self.tally.repeated += u64::from(length > 0);
         }
         if length == 0 {
@@ -86,7 +89,7 @@ impl Sync {
         if self.hellos.due() > now {
             return 0;
         }
-        let standing = self.standing(now);
+        let standing = self.standing();
         let period = self.options.period;
         let hello = Hello {
             standing: standing as u8,
@@ -172,7 +175,8 @@ impl Sync {
             return current;
         }
         let others = || candidates().filter(|peer| Some(peer.node) != current);
-        let is_complete = |peer: &&super::Peer| peer.standing().is_some_and(Standing::may_take_over);
+        let is_complete =
+            |peer: &&super::Peer| peer.standing().is_some_and(Standing::may_take_over);
         let choose = self.random.next() as usize;
         let complete = others().filter(is_complete).count();
         let (count, all) = match complete {

@@ -10,8 +10,9 @@ use crate::engine::Standing;
 const GRACE: Duration = Duration::from_millis(500);
 
 impl Sync {
-    /// Where it stands.
-    pub fn standing(&self, now: Instant) -> Standing {
+    /// Where it stands, as of the time that was told last.
+    pub fn standing(&self) -> Standing {
+        let now = self.now;
         if self.kernel.is_none() {
             return Standing::WithoutKernel;
         }
@@ -36,7 +37,7 @@ impl Sync {
     }
 
     /// When that changes by time alone.
-    pub(super) fn standing_due(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn standing_due(&self) -> Option<Instant> {
         if self.kernel.is_none() {
             return None;
         }
@@ -44,11 +45,11 @@ impl Sync {
             true => Some(self.listens_until),
             false => self.outstanding_since().map(|since| since + GRACE),
         };
-        due.filter(|&due| due > now)
+        due.filter(|&due| due > self.now)
     }
 
     /// Remembers that nothing was lacking.
-    pub(super) fn note_standing(&mut self, now: Instant) {
-        self.was_complete |= self.standing(now).may_take_over();
+    pub(super) fn note_standing(&mut self) {
+        self.was_complete |= self.standing().may_take_over();
     }
 }

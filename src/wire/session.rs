@@ -70,8 +70,11 @@ pub enum Timer {
 }
 
 impl Protocol {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
+
     fn new(value: u8) -> Result<Self, Malformed> {
-        [Self::Tcp, Self::Udp, Self::Icmp]
+        Self::ALL
             .get(usize::from(value))
             .copied()
             .ok_or(Malformed::Value {

@@ -7,13 +7,17 @@
 use super::netlink::Attribute;
 
 /// What there is now: BIB entries and sessions. Everything else counts events.
-const GAUGES: [u16; 2] = [4, 5];
+const GAUGES: [u16; 2] = [4, SESSIONS];
+
+/// Sessions that there are now.
+const SESSIONS: u16 = 5;
 
 /// What an instance has counted so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// By the statistic's number.
     counted: Vec<u64>,
+    sessions: u64,
 }
 
 /// Where the counters of a 32-bit machine may begin anew by themselves before the next look.
@@ -28,6 +32,9 @@ impl Statistics {
         let Some(value) = attribute.u64() else {
             return;
         };
+        if attribute.number == SESSIONS {
+            self.sessions = value;
+        }
         if attribute.number >= MOST || GAUGES.contains(&attribute.number) {
             return;
         }
@@ -36,6 +43,11 @@ impl Statistics {
             self.counted.resize(at + 1, 0);
         }
         self.counted[at] = value;
+    }
+
+    /// How many sessions the instance has.
+    pub fn sessions(&self) -> u64 {
+        self.sessions
     }
 
     /// Whether some other instance must have counted these, for something is less than `before`.

@@ -3,6 +3,9 @@ use std::ops::RangeInclusive;
 use super::{Header, Kind, Node, Writer, body, items};
 use crate::wire::{Malformed, array};
 
+/// Bytes in front of the ranges, behind the header.
+const BODY: usize = 6;
+
 /// Who should repeat what.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
@@ -13,8 +16,6 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    const BODY: usize = 6;
-
     /// Writes the message, with as many ranges as fit, and returns its length.
     pub fn write(
         node: Node,
@@ -50,7 +51,7 @@ impl<'a> Ask<'a> {
     /// # Errors
     /// When it is shorter than it says.
     pub fn read(message: &'a [u8]) -> Result<Self, Malformed> {
-        let (body, rest) = body::<{ Self::BODY }>(message)?;
+        let (body, rest) = body::<BODY>(message)?;
         let count = u16::from_be_bytes(array(body, 4));
         let bytes = items(rest, count, Ranges::SIZE)?;
         Ok(Self {

@@ -7,6 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use joold::engine::{Counters, Engine, Event, FromKernel, Limits, Piece, Reason};
+use joold::outbox::{Kind, Taken};
 use joold::wire::globals::Values;
 use joold::wire::jool::{InstanceName, Version};
 use joold::wire::netlink;
@@ -342,7 +343,10 @@ impl World {
     /// What became of datagrams that were to be sent.
     fn net(&mut self, kind: u8) {
         match kind % 4 {
-            0 => self.engine.sent(kind.into()),
+            0 => self.engine.sent(Taken {
+                kind: Kind::Sessions(None),
+                length: kind.into(),
+            }),
             1 => {
                 self.engine.waits();
                 self.blocked = true;

@@ -179,6 +179,7 @@ impl World {
             }
             FromNetwork::Ignore => assert_eq!(admitted.length, 0),
             FromNetwork::Ask => panic!("asked twice"),
+            FromNetwork::Compare(_) => panic!("late without extensions"),
         }
     }
 

@@ -1,0 +1,264 @@
+//! What peers tell beyond sessions: the engine's side of [`crate::sync`].
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::{Engine, Event, FromNetwork, Reason};
+use crate::outbox::{Kind, Outbox, Taken};
+use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
+use crate::wire::extension::{Datagram, Header};
+use crate::wire::request::Add;
+
+/// Sessions that came late, at the place of a datagram's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// Their bytes.
+    length: usize,
+    /// Whether they are a part of a table.
+    part: Option<Part>,
+}
+
+impl Engine {
+    /// Numbers what is sent and asks for what is lost. `seed` should be another one at each start.
+    #[must_use]
+    pub fn extending(mut self, options: Options, seed: u64, now: Instant) -> Self {
+        self.sync = Some(Sync::new(options, seed, now));
+        self
+    }
+
+    /// Does so from here on, or not any more.
+    pub fn extend(&mut self, now: Instant, options: Option<Options>, seed: u64) {
+        match (&mut self.sync, options) {
+            (Some(sync), Some(options)) => sync.set_options(now, options),
+            (None, Some(options)) => self.sync = Some(Sync::new(options, seed, now)),
+            (_, None) => self.sync = None,
+        }
+    }
+
+    /// What is known of the other nodes, if anything is asked of them.
+    pub fn sync(&self) -> Option<&Sync> {
+        self.sync.as_ref()
+    }
+
+    /// How many bytes of `payload` may be sessions.
+    pub fn sessions_of(&self, payload: usize) -> usize {
+        match self.sync {
+            Some(_) => payload.saturating_sub(Header::SIZE),
+            None => payload,
+        }
+    }
+
+    /// The trailer of a new datagram, if there shall be one.
+    pub fn stamp(&mut self) -> Option<Header> {
+        self.sync.as_mut().map(Sync::stamp)
+    }
+
+    /// The first datagram of the outbox leaves it, sent or not: it can be repeated from now on.
+    pub fn record(&mut self, now: Instant, outbox: &Outbox) {
+        if let (Some(sync), Some((Kind::Sessions(Some(number)), pieces))) =
+            (&mut self.sync, outbox.first())
+        {
+            sync.record(now, number, pieces);
+        }
+    }
+
+    /// A datagram went out.
+    pub fn sent(&mut self, taken: Taken) {
+        if let Kind::Sessions(_) = taken.kind {
+            self.counters.net_sent.add(taken.length);
+        }
+        self.journal.success(Reason::NotSent);
+    }
+
+    /// A datagram could not be sent. What is no sessions is said again if it matters.
+    pub fn not_sent(&mut self, now: Instant, taken: Taken, detail: impl FnOnce() -> String) {
+        match taken.kind {
+            Kind::Sessions(_) => {
+                self.counters.unsent += taken.length as u64;
+                self.lose(now, Reason::NotSent, detail);
+            }
+            Kind::Message => self.lose(now, Reason::MessageNotSent, detail),
+        }
+    }
+
+    /// There was no interface to send a datagram over. That was told when it was news.
+    pub fn nowhere_to_send(&mut self, taken: Taken) {
+        if let Kind::Sessions(_) = taken.kind {
+            self.counters.unsent += taken.length as u64;
+            self.counters.lose(Reason::InterfaceMissing, 1);
+        }
+    }
+
+    /// When [`Engine::write_message`] has something to write, or time something to change.
+    pub fn message_due(&self) -> Option<Instant> {
+        self.sync.as_ref().map(Sync::due)
+    }
+
+    /// Writes the next message that is due to the start of `room`, and returns its length: 0 if none
+    /// is. `table` is the kernel's.
+    pub fn write_message(
+        &mut self,
+        now: Instant,
+        room: &mut [u8],
+        table: &mut impl Table,
+    ) -> usize {
+        let format = self.format();
+        match &mut self.sync {
+            Some(sync) => sync.write(now, room, format, table),
+            None => 0,
+        }
+    }
+
+    /// Tells the other nodes' engine half what became of the kernel, and what time it is.
+    pub(super) fn follow_sync(&mut self, now: Instant) {
+        let serves = self.has_module() && self.watch.is_on();
+        let kernel = serves.then(|| self.watch.incarnation());
+        let Some(sync) = &mut self.sync else {
+            return;
+        };
+        sync.serve(now, kernel, self.watch.sessions());
+        sync.elapse(now);
+        for news in sync.news() {
+            self.journal.note(Event::Group(news));
+        }
+        self.counters.group = *sync.tally();
+    }
+
+    /// For that reason, something is lost that no repeat brings back.
+    pub(super) fn owe_table(&mut self, now: Instant, reason: Reason) {
+        let Some(sync) = &mut self.sync else {
+            return;
+        };
+        match reason {
+            Reason::KernelOverrun | Reason::TruncatedMessage | Reason::HeldNotSent => {
+                sync.lost_own(now);
+            }
+            Reason::AddNotSent => sync.miss_all(now),
+            _ => (),
+        }
+    }
+
+    /// What a datagram is, and what becomes of it if that is not for its sessions to say.
+    pub(super) fn on_extended(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> Extended {
+        let contents = buffer.get_mut(Add::HEADROOM..Add::HEADROOM + length);
+        let (Some(sync), Some(contents)) = (&mut self.sync, contents) else {
+            return Extended::Sessions(length);
+        };
+        match Datagram::of(contents) {
+            Datagram::Plain => Extended::Sessions(length),
+            Datagram::Unknown(0) => {
+                self.counters.lose(Reason::NoSessions, 1);
+                Extended::Done
+            }
+            Datagram::Unknown(sessions) => Extended::Sessions(sessions),
+            Datagram::Numbered(sessions, header) => {
+                let is_own = header.node == sync.node();
+                match sync.on_sessions(now, source, header) {
+                    Delivery::Add => Extended::Sessions(sessions),
+                    Delivery::Compare => Extended::Late(sessions, None),
+                    Delivery::Nothing if is_own => {
+                        self.lose(now, Reason::OwnDatagram, || format!("from {source}"));
+                        Extended::Done
+                    }
+                    Delivery::Nothing => Extended::Done,
+                }
+            }
+            Datagram::Message(header) => {
+                match sync.on_message(now, source, header, contents) {
+                    Ok(Contents::Nothing) => Extended::Done,
+                    Ok(Contents::Sessions(from, part)) => {
+                        // Where a datagram's sessions stand, so that a request can be built there.
+                        contents.copy_within(from.., 0);
+                        Extended::Late(length - from, part)
+                    }
+                    Err(problem) => {
+                        self.lose(now, Reason::MalformedDatagram, || {
+                            format!("a message with {problem}; from {source}")
+                        });
+                        Extended::Done
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sessions that are late were checked, or refused; the kernel's own come next.
+    pub(super) fn on_late(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        (length, part): (usize, Option<Part>),
+    ) -> FromNetwork {
+        let admitted = match length {
+            // A stretch of a table may be empty.
+            0 => Some(0),
+            _ => self.admit(now, source, buffer, length, false).ok(),
+        };
+        match (admitted, part) {
+            (Some(length), part) => FromNetwork::Compare(Late { length, part }),
+            // What cannot be taken would come again for ever.
+            (None, Some(_)) => FromNetwork::Compare(Late { length: 0, part }),
+            (None, None) => FromNetwork::Ignore,
+        }
+    }
+
+    /// Compares sessions that came late with `table`, the kernel's; the later ones are added.
+    pub fn compare(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        late: Late,
+        table: &mut impl Table,
+    ) -> FromNetwork {
+        let format = self.format();
+        let timeouts = self.watch.timeouts();
+        let contents = buffer.get_mut(Add::HEADROOM..Add::HEADROOM + late.length);
+        let kept = contents
+            .zip(timeouts)
+            .and_then(|(contents, timeouts)| keep_later(contents, format, &timeouts, table));
+        let Some(sync) = &mut self.sync else {
+            return FromNetwork::Ignore;
+        };
+        let Some(kept) = kept else {
+            if late.part.is_none() {
+                sync.miss_all(now);
+            }
+            return FromNetwork::Ignore;
+        };
+        let size = format.size();
+        if let Some(part) = &late.part {
+            sync.took_part(now, part, late.length / size);
+        }
+        self.counters.older += ((late.length - kept) / size) as u64;
+        match Add::finish(buffer, kept).filter(|_| kept > 0) {
+            Some(total) => FromNetwork::Add(total),
+            None => FromNetwork::Ignore,
+        }
+    }
+}
+
+/// A datagram, once its extension was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extended {
+    /// So many bytes of sessions, to be added.
+    Sessions(usize),
+    /// So many bytes of sessions that are late, and what part of a table they are.
+    Late(usize, Option<Part>),
+    /// Nothing is left to do.
+    Done,
+}
+
+/// How many of a datagram's bytes are sessions, whatever else is behind them.
+pub(super) fn sessions_in(contents: &[u8]) -> usize {
+    match Datagram::of(contents) {
+        Datagram::Numbered(sessions, _) | Datagram::Unknown(sessions) => sessions,
+        Datagram::Plain | Datagram::Message(_) => contents.len(),
+    }
+}
