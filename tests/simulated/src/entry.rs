@@ -7,7 +7,7 @@ use joold::wire::jool::Version;
 use joold::wire::netlink::{Attribute, Attributes};
 use joold::wire::session::{Format, Protocol, Session, Timer};
 
-use crate::globals::Globals;
+use crate::globals::{self, Globals};
 use crate::table::{Address6, Entry};
 
 /// Where the bits of protocol, state and timer stand in a flat session.
@@ -96,11 +96,14 @@ impl Incoming {
         })
     }
 
-    /// The timeout that the lifetime is counted from: the protocol's own, whatever the timer.
+    /// The timeout that the lifetime is counted from, in milliseconds: the protocol's own, whatever the
+    /// timer. The module takes that of an incoming SYN for milliseconds here and for seconds where it
+    /// counts, so that a peer's lives for so much longer.
     pub fn timeout(&self, globals: &Globals) -> u32 {
-        let timer = match self.session.protocol {
-            Protocol::Tcp => self.session.timer,
-            Protocol::Udp | Protocol::Icmp => Timer::Established,
+        let timer = match (self.session.protocol, self.session.timer) {
+            (Protocol::Tcp, Timer::IncomingSyn) => return globals::INCOMING_SYN / 1000,
+            (Protocol::Tcp, timer) => timer,
+            (Protocol::Udp | Protocol::Icmp, _) => Timer::Established,
         };
         globals.timeout(self.session.protocol, timer)
     }

@@ -22,7 +22,7 @@ pub mod id {
 }
 
 /// A TCP connection that IPv4 opened is forgotten after this time unless IPv6 answers; milliseconds.
-const INCOMING_SYN: u32 = 6_000;
+pub const INCOMING_SYN: u32 = 6_000;
 
 /// Globals that a NAT64 has and this model does not look at, with their defaults as bytes.
 const OTHERS: &[(u16, &[u8])] = &[

@@ -618,12 +618,12 @@ impl Module {
             _ => return Err(refuse("")),
         };
         let instance = &self.instances[index];
-        let lowest = std::net::SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0);
-        let after = match attributes().find(root::OFFSET) {
-            None => (lowest, lowest),
-            Some(offset) => entry::parse_offset(offset.value)
-                .ok_or_else(|| refuse("The 'session entry' attribute is malformed."))?,
-        };
+        let offset = attributes().find(root::OFFSET);
+        let after = offset.map(|offset| {
+            entry::parse_offset(offset.value)
+                .ok_or_else(|| refuse("The 'session entry' attribute is malformed."))
+        });
+        let after = after.transpose()?;
         let mut draft = self.answer(call);
         for row in instance
             .table()

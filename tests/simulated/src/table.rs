@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::ops::Bound;
 use std::time::Duration;
 
 use joold::wire::session::{Protocol, Session, State, Timer};
@@ -214,23 +215,21 @@ impl Table {
         protocol: Protocol,
         globals: &'a Globals,
     ) -> impl Iterator<Item = Entry> + 'a {
-        self.of(protocol)
-            .rows
-            .iter()
-            .map(move |((mask, destination), row)| {
-                entry(protocol, *mask, *destination, row, globals)
-            })
+        self.list_after(protocol, None, globals)
     }
 
-    /// The sessions of one protocol that follow the one with these IPv4 addresses.
+    /// The sessions of one protocol that follow the place of these IPv4 addresses, whether or not a
+    /// session stands there.
     pub fn list_after<'a>(
         &'a self,
         protocol: Protocol,
-        after: (SocketAddrV4, SocketAddrV4),
+        after: Option<(SocketAddrV4, SocketAddrV4)>,
         globals: &'a Globals,
     ) -> impl Iterator<Item = Entry> + 'a {
-        self.list(protocol, globals)
-            .skip_while(move |entry| (entry.session.source4, entry.session.destination4) <= after)
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.of(protocol).rows.range((start, Bound::Unbounded)).map(
+            move |((mask, destination), row)| entry(protocol, *mask, *destination, row, globals),
+        )
     }
 
     /// Forgets sessions whose time is up. A TCP connection that was established gets a second life
