@@ -30,7 +30,7 @@ NLA_TYPE_MASK = 0x3FFF
 
 STATS_FOREACH, GLOBAL_FOREACH, SESSION_FOREACH = 7, 8, 25
 JOOLD_ADD, JOOLD_ADVERTISE, JOOLD_ACK = 27, 28, 29
-SESSION_ENTRIES, OFFSET_U8, PROTO = 7, 9, 11
+SESSION_ENTRIES, OFFSET, OFFSET_U8, PROTO = 7, 8, 9, 11
 
 MAGIC = b"jool"
 # Only major and minor have to agree with the module's.
@@ -45,16 +45,19 @@ def attribute(kind, payload, nested=False):
     return whole + bytes(-len(whole) % 4)
 
 
-def attributes(data):
-    """The attributes in `data` as {type without flags: payload}; a repeated type keeps the last."""
-    found = {}
+def each_attribute(data):
+    """The attributes in `data`, in order, as (type with flags, payload)."""
     while len(data) >= 4:
         length, kind = struct.unpack_from("=HH", data)
         if length < 4 or length > len(data):
             break
-        found[kind & NLA_TYPE_MASK] = data[4:length]
+        yield kind, data[4:length]
         data = data[length + (-length % 4):]
-    return found
+
+
+def attributes(data):
+    """The attributes in `data` as {type without flags: payload}; a repeated type keeps the last."""
+    return {kind & NLA_TYPE_MASK: payload for kind, payload in each_attribute(data)}
 
 
 def jool_header(instance="default", magic=MAGIC, version=VERSION, flags=0):
