@@ -186,6 +186,25 @@ fn answers() {
         }
     }
     write(property, "pool4", pool4());
+    write(property, "sessions", sessions());
+}
+
+/// A page of a table, with more behind it: a real session twice, and once with a TCP state 7.
+fn sessions() -> Vec<u8> {
+    /// Where a nested session has its TCP state, and a message the flags of its Jool header.
+    const STATE: usize = 120;
+    const FLAGS: usize = 29;
+    let mut answer = samples::BATCH[..48].to_vec();
+    answer[8..12].copy_from_slice(&samples::SEQUENCE.to_ne_bytes());
+    answer[FLAGS] = 8;
+    let mut odd = samples::NESTED_SESSION;
+    odd[STATE] = 7;
+    for session in [samples::NESTED_SESSION, odd, samples::NESTED_SESSION] {
+        answer.extend_from_slice(&session);
+    }
+    let length = answer.len() as u32;
+    answer[..4].copy_from_slice(&length.to_ne_bytes());
+    answer
 }
 
 /// Two entries that touch, one that nearly does, and one of another protocol, as a module lists them.

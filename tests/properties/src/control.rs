@@ -19,7 +19,7 @@ use joold::wire::statistics::Statistics;
 use joold::wire::{address, generic, link};
 
 use crate::kernel::check_events;
-use crate::{FAMILY, is_one_line, pool4};
+use crate::{FAMILY, is_one_line, page, pool4};
 
 /// The sequence number of the question. The seeds are answers to it.
 const SEQUENCE: u32 = 7;
@@ -130,6 +130,7 @@ fn check_instance(answers: &Answers) {
         check_globals(&attributes);
         check_statistics(&attributes);
         check_pool4(&attributes);
+        page::check(&message);
     }
 }
 

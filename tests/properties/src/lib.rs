@@ -13,6 +13,7 @@ mod datagram;
 mod events;
 mod files;
 mod kernel;
+mod page;
 mod pool4;
 mod script;
 mod session;
