@@ -63,6 +63,10 @@ Keys of MODSOCKET:
                        (default of these three: the instance's own)
   \"user\"               User, by name or number, to become when all sockets are
                        open (default: stay as started)
+  \"control socket\"     Path of the socket where jooldctl asks; false: none
+                       (default: /run/joold/INSTANCE.sock)
+  \"control group\"      Group, by name or number, that may use it, too
+                       (default: nobody but root)
 
 Signals:
   SIGTERM, SIGINT      Stop

@@ -123,7 +123,9 @@ fn check_prints_the_effective_configuration_as_json() {
                 "ss-max-sessions-per-packet": null,
                 "refresh window": 1000,
                 "refresh sessions": 4096,
-                "user": null
+                "user": null,
+                "control socket": "/run/joold/default.sock",
+                "control group": null
             },
             "stats port": 45678
         })

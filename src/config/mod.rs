@@ -1,8 +1,10 @@
 //! The configuration: the two files of upstream's daemon, checked before anything is opened.
 
 mod allow;
+mod control;
 mod document;
 mod extensions;
+mod group;
 mod link;
 mod modsocket;
 mod netsocket;
@@ -14,8 +16,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use control::{DIRECTORY as CONTROL_DIRECTORY, default_path as default_control_socket};
 pub use document::Document;
 pub use extensions::ExtensionsConfig;
+pub use group::Group;
 pub use link::Link;
 pub use modsocket::ModsocketConfig;
 pub use netsocket::{NetsocketConfig, Surroundings};

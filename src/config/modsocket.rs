@@ -1,10 +1,11 @@
 //! The module file: which Jool instance the daemon serves.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-use super::{Document, User};
+use super::{Document, Group, User, control};
 use crate::engine::Limits;
 use crate::failure::Failure;
 use crate::wire::globals::{Global, Values};
@@ -19,7 +20,9 @@ const SS_FLUSH_DEADLINE: &str = "ss-flush-deadline";
 const SS_CAPACITY: &str = "ss-capacity";
 const SS_MAX_SESSIONS_PER_PACKET: &str = "ss-max-sessions-per-packet";
 const USER: &str = "user";
-const KEYS: [&str; 9] = [
+const CONTROL_SOCKET: &str = "control socket";
+const CONTROL_GROUP: &str = "control group";
+const KEYS: [&str; 11] = [
     INSTANCE,
     NETLINK_BUFFER,
     REFRESH_WINDOW,
@@ -29,6 +32,8 @@ const KEYS: [&str; 9] = [
     SS_CAPACITY,
     SS_MAX_SESSIONS_PER_PACKET,
     USER,
+    CONTROL_SOCKET,
+    CONTROL_GROUP,
 ];
 
 /// As long as all goes well, up to `pace::MOST` batches wait at a time, which the kernel counts with
@@ -76,6 +81,13 @@ pub struct ModsocketConfig {
     pub ss_max_sessions_per_packet: Option<u32>,
     /// `"user"`: whom the daemon becomes once its sockets are open. Default: nobody else.
     pub user: Option<User>,
+    /// `"control socket"`: where [`crate::ctlsocket`] listens; nowhere for false. Default: as
+    /// [`super::default_control_socket`] has it.
+    #[serde(rename = "control socket", serialize_with = "control::as_entry")]
+    pub control_socket: Option<PathBuf>,
+    /// `"control group"`: which group may use that besides the daemon's own user. Default: none.
+    #[serde(rename = "control group")]
+    pub control_group: Option<Group>,
 }
 
 impl ModsocketConfig {
@@ -92,6 +104,12 @@ impl ModsocketConfig {
             None => InstanceName::DEFAULT,
         };
         let user = document.take(USER).as_ref().map(User::of).transpose()?;
+        let control_socket = match document.take(CONTROL_SOCKET) {
+            Some(entry) => control::path(&entry)?,
+            None => Some(control::default_path(&instance)),
+        };
+        let control_group = document.take(CONTROL_GROUP);
+        let control_group = control_group.as_ref().map(Group::of).transpose()?;
         let ss_enabled = match document.take(SS_ENABLED) {
             Some(entry) => entry.truth()?,
             None => true,
@@ -140,12 +158,19 @@ impl ModsocketConfig {
                 "a whole number of sessions from 1 to 41",
             )?,
             user,
+            control_socket,
+            control_group,
         };
         let mut warnings = document.finish(&KEYS);
         if !ss_enabled && config.named_globals().next().is_some() {
             warnings.push(format!(
                 "{file}: \"{SS_ENABLED}\" is false, so the instance is left alone and the other \"ss-\" \
                  keys have no effect"
+            ));
+        }
+        if config.control_socket.is_none() && config.control_group.is_some() {
+            warnings.push(format!(
+                "{file}: \"{CONTROL_SOCKET}\" is false, so \"{CONTROL_GROUP}\" has no effect"
             ));
         }
         Ok((config, warnings))
@@ -207,6 +232,13 @@ impl fmt::Display for ModsocketConfig {
         }
         if let Some(user) = &self.user {
             write!(f, ", user {user}")?;
+        }
+        match &self.control_socket {
+            Some(path) => write!(f, ", control socket {}", path.display())?,
+            None => f.write_str(", no control socket")?,
+        }
+        if let Some(group) = &self.control_group {
+            write!(f, ", control group {group}")?;
         }
         Ok(())
     }
@@ -294,8 +326,24 @@ mod tests {
     fn the_daemon_stays_who_it_is_unless_the_file_names_a_user() {
         assert_eq!(parse("{}").unwrap().user, None);
         let config = parse(r#"{"user": "root"}"#).unwrap();
-        assert!(config.to_string().ends_with(", user root (0)"), "{config}");
+        assert!(config.to_string().contains(", user root (0)"), "{config}");
         assert_eq!(config.user.unwrap().id, 0);
+    }
+
+    #[test]
+    fn the_control_socket_is_named_after_the_instance_unless_the_file_says_otherwise() {
+        let config = parse(r#"{"instance": "a"}"#).unwrap();
+        let path = "/run/joold/a.sock";
+        assert_eq!(config.control_socket, Some(path.into()));
+        assert_eq!(config.control_group, None);
+        let text = r#"{"control socket": false, "control group": 0}"#;
+        let document = Document::parse("modsocket.json".to_owned(), text.as_bytes()).unwrap();
+        let (config, warnings) = ModsocketConfig::from_document(document).unwrap();
+        assert_eq!(config.control_socket, None);
+        assert_eq!(
+            warnings,
+            ["modsocket.json: \"control socket\" is false, so \"control group\" has no effect"]
+        );
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! The accounts of this machine's users: getpwnam(3), getpwuid(3).
+//! The accounts and groups of this machine: getpwnam(3), getgrnam(3) and their like.
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem;
 use std::ptr;
 
-/// How large the texts of an account may be.
+/// How large the texts of an entry may be.
 const LARGEST: usize = 1 << 20;
 
 /// A user.
@@ -28,7 +28,7 @@ pub fn account_named(name: &str) -> io::Result<Option<Account>> {
         return Ok(None);
     };
     // SAFETY: `name` ends in a zero byte; for the rest, `find` answers.
-    find(|entry, texts, size, found| unsafe {
+    find(account, |entry, texts, size, found| unsafe {
         libc::getpwnam_r(name.as_ptr(), entry, texts, size, found)
     })
 }
@@ -39,37 +39,87 @@ pub fn account_named(name: &str) -> io::Result<Option<Account>> {
 /// Those of getpwuid_r(3).
 pub fn account_numbered(user: u32) -> io::Result<Option<Account>> {
     // SAFETY: `find` answers for it.
-    find(|entry, texts, size, found| unsafe { libc::getpwuid_r(user, entry, texts, size, found) })
+    find(account, |entry, texts, size, found| unsafe {
+        libc::getpwuid_r(user, entry, texts, size, found)
+    })
 }
 
+/// The number and the name of the group of that name, if there is one.
+///
+/// # Errors
+/// Those of getgrnam_r(3).
+pub fn group_named(name: &str) -> io::Result<Option<(u32, String)>> {
+    let Ok(name) = CString::new(name) else {
+        return Ok(None);
+    };
+    // SAFETY: `name` ends in a zero byte; for the rest, `find` answers.
+    find(group, |entry, texts, size, found| unsafe {
+        libc::getgrnam_r(name.as_ptr(), entry, texts, size, found)
+    })
+}
+
+/// The number and the name of the group of that number, if there is one.
+///
+/// # Errors
+/// Those of getgrgid_r(3).
+pub fn group_numbered(number: u32) -> io::Result<Option<(u32, String)>> {
+    // SAFETY: `find` answers for it.
+    find(group, |entry, texts, size, found| unsafe {
+        libc::getgrgid_r(number, entry, texts, size, found)
+    })
+}
+
+fn account(entry: &libc::passwd) -> Account {
+    Account {
+        // SAFETY: the entry was filled in; its name ends in a zero byte.
+        name: unsafe { text(entry.pw_name) },
+        user: entry.pw_uid,
+        group: entry.pw_gid,
+    }
+}
+
+fn group(entry: &libc::group) -> (u32, String) {
+    // SAFETY: the entry was filled in; its name ends in a zero byte.
+    (entry.gr_gid, unsafe { text(entry.gr_name) })
+}
+
+/// # Safety
+/// `text` points to bytes that end in a zero byte.
+unsafe fn text(text: *const libc::c_char) -> String {
+    // SAFETY: the caller answers for it.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// A structure of which all zeros is a valid value.
+///
+/// # Safety
+/// So it has to be.
+unsafe trait Plain {}
+
+// SAFETY: numbers, and pointers that may be null.
+unsafe impl Plain for libc::passwd {}
+// SAFETY: as above.
+unsafe impl Plain for libc::group {}
+
 /// Calls `look` with an entry, room for its texts, the size of that, and where to put a pointer to
-/// the entry if it was found.
-fn find(
-    mut look: impl FnMut(
-        *mut libc::passwd,
-        *mut libc::c_char,
-        libc::size_t,
-        *mut *mut libc::passwd,
-    ) -> libc::c_int,
-) -> io::Result<Option<Account>> {
+/// the entry if it was found; then `read` takes from the entry what is of use, while the texts are
+/// there.
+fn find<E: Plain, T>(
+    read: fn(&E) -> T,
+    mut look: impl FnMut(*mut E, *mut libc::c_char, libc::size_t, *mut *mut E) -> libc::c_int,
+) -> io::Result<Option<T>> {
     let mut size = 1 << 10;
     loop {
         let mut texts: Vec<libc::c_char> = vec![0; size];
-        // SAFETY: passwd is a plain C structure, for which all zeros is a valid value.
-        let mut entry: libc::passwd = unsafe { mem::zeroed() };
+        // SAFETY: all zeros is a valid value of what is plain.
+        let mut entry: E = unsafe { mem::zeroed() };
         let mut found = ptr::null_mut();
         match look(&raw mut entry, texts.as_mut_ptr(), size, &raw mut found) {
             // So do some systems say that there is none.
             0 | libc::ENOENT | libc::ESRCH if found.is_null() => return Ok(None),
-            0 => {
-                // SAFETY: the entry was filled in; its name is in `texts`, and ends in a zero byte.
-                let name = unsafe { CStr::from_ptr(entry.pw_name) };
-                return Ok(Some(Account {
-                    name: name.to_string_lossy().into_owned(),
-                    user: entry.pw_uid,
-                    group: entry.pw_gid,
-                }));
-            }
+            0 => return Ok(Some(read(&entry))),
             libc::ERANGE if size < LARGEST => size *= 2,
             error => return Err(io::Error::from_raw_os_error(error)),
         }
@@ -85,6 +135,9 @@ mod tests {
         let root = account_named("root").unwrap().unwrap();
         assert_eq!((root.user, root.group), (0, 0));
         assert_eq!(account_numbered(0).unwrap(), Some(root));
+        let group = group_named("root").unwrap().unwrap();
+        assert_eq!(group, (0, "root".to_owned()));
+        assert_eq!(group_numbered(0).unwrap(), Some(group));
     }
 
     #[test]
@@ -92,5 +145,8 @@ mod tests {
         assert_eq!(account_named("no-such-user").unwrap(), None);
         assert_eq!(account_named("a\0b").unwrap(), None);
         assert_eq!(account_numbered(u32::MAX - 7).unwrap(), None);
+        assert_eq!(group_named("no-such-group").unwrap(), None);
+        assert_eq!(group_named("a\0b").unwrap(), None);
+        assert_eq!(group_numbered(u32::MAX - 7).unwrap(), None);
     }
 }

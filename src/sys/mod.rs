@@ -8,7 +8,7 @@ mod options;
 mod privileges;
 mod start;
 
-pub use accounts::{Account, account_named, account_numbered};
+pub use accounts::{Account, account_named, account_numbered, group_named, group_numbered};
 pub use datagrams::{Arrival, Inbox, Sending, Sendings};
 pub use netlink::{KERNEL, Receipt, into_socket, receive_netlink};
 pub use options::{

@@ -262,6 +262,15 @@ fn files() {
         ),
         ("user", r#"{"user": "root", "refresh window": 1}"#),
         ("user-by-number", r#"{"User": 0}"#),
+        (
+            "control",
+            r#"{"control socket": "/run/joold/a.sock", "control group": "root"}"#,
+        ),
+        (
+            "control-nowhere",
+            r#"{"control socket": false, "control group": 0}"#,
+        ),
+        ("control-default", r#"{"instance": "/\u007f"}"#),
         ("nobody-there", r#"{"user": "4294967295"}"#),
     ] {
         write(property, name, text);

@@ -98,6 +98,8 @@ pub fn any_module_file_is_a_configuration_or_an_error(text: &[u8]) {
     assert_eq!(config.refreshes().is_some(), config.refresh_window != 0);
     assert!(config.refreshes().is_none_or(|limits| limits.sessions > 0));
     assert!(!config.to_string().contains('\n'));
+    let path = config.control_socket.as_ref();
+    assert!(path.is_none_or(|path| path.is_absolute() && path.as_os_str().len() <= 107));
     let named = check_globals(&config);
 
     let mut printed = serde_json::to_value(&config).expect("JSON");
@@ -105,10 +107,18 @@ pub fn any_module_file_is_a_configuration_or_an_error(text: &[u8]) {
         // A file names whom --check describes.
         printed["user"] = user.name.clone().into();
     }
+    if let Some(group) = &config.control_group {
+        printed["control group"] = group.name.clone().into();
+    }
     let again = configuration(module(&without_nulls(printed)));
     let (again, warnings) = again.expect("a file like the first");
     assert_eq!(again, config);
-    assert_eq!(warnings.len(), usize::from(named && !config.ss_enabled));
+    let useless = [
+        named && !config.ss_enabled,
+        config.control_group.is_some() && config.control_socket.is_none(),
+    ];
+    let expected = useless.into_iter().filter(|useless| *useless).count();
+    assert_eq!(warnings.len(), expected);
 }
 
 /// What the instance is given is what the file names, and nothing if it should be left alone.
