@@ -5,8 +5,8 @@
 //!
 //! - [`wire`]: views of what the kernel and the peers say. Bytes in, fields out.
 //! - [`engine`]: decides what becomes of each message. No sockets, no clock.
-//! - [`modsocket`], [`netsocket`], [`statsocket`]: the kernel, the peers, whoever asks for
-//!   counters. They only move bytes. [`outbox`] is where they are on their way out. [`share`] says
+//! - [`modsocket`], [`netsocket`], [`statsocket`], [`ctlsocket`]: the kernel, the peers, whoever asks
+//!   for counters, and whoever asks how it stands. They only move bytes. [`outbox`] is where they are on their way out. [`share`] says
 //!   who is answered. [`sys`] has the system calls that no crate offers.
 //! - [`reactor`]: the one loop that joins them.
 //! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
@@ -26,6 +26,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod controller;
+pub mod ctlsocket;
 pub mod engine;
 pub mod failure;
 pub mod instance;

@@ -9,6 +9,7 @@ use joold::claim::{self, Claim};
 use joold::cli::{self, Invocation};
 use joold::config::{Config, Sources};
 use joold::controller::Controller;
+use joold::ctlsocket::CtlSocket;
 use joold::engine::Engine;
 use joold::failure::Failure;
 use joold::instance::Instance;
@@ -89,6 +90,7 @@ fn serve(sources: Sources, config: Config) -> Result<(), Failure> {
         // Before the first look at the interfaces, so that no change is missed.
         watcher: Watcher::open().map_err(netlink)?,
         statsocket: config.stats.map(StatSocket::open).transpose()?,
+        ctlsocket: CtlSocket::start(&config.modsocket),
     };
     let have = sockets.modsocket.receive_buffer();
     report::buffer("netlink buffer", config.modsocket.netlink_buffer, have);

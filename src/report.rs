@@ -1,9 +1,14 @@
 //! The engine's events, as an operator reads them.
 
+use std::io;
+use std::path::Path;
+
 use log::Level;
 
+use crate::config::Group;
 use crate::engine::{Event, Reason};
 use crate::sync::News;
+use crate::failure::words;
 
 /// Logs how large the receive buffer of that key really is.
 pub fn buffer(key: &str, wanted: u32, have: u32) {
@@ -20,6 +25,42 @@ pub fn buffer(key: &str, wanted: u32, have: u32) {
 /// Logs how much a datagram may carry.
 pub fn payload(bytes: usize) {
     log::info!("up to {bytes} bytes of sessions travel in one datagram");
+}
+
+/// Logs that `jooldctl` cannot ask this daemon, and why; whether the path is the default matters for
+/// what to do.
+pub fn no_control_socket(path: &Path, is_default: bool, why: &str) {
+    let path = path.display();
+    if is_default {
+        log::warn!(
+            "no control socket at {path}, so jooldctl cannot ask: {why}; start joold as root, or name \
+             another place as \"control socket\" in the module file (false: no socket)"
+        );
+    } else {
+        log::warn!(
+            "cannot open {path}, the \"control socket\" of the module file, so jooldctl cannot ask: \
+             {why}; mend that, and send joold SIGHUP or start it again"
+        );
+    }
+}
+
+/// Logs that the control socket could not be changed, and is still at `path`.
+pub fn control_stays(path: &Path, why: &str) {
+    log::warn!(
+        "the control socket stays at {} as it is: {why}; \"control socket\" and \"control group\" take \
+         effect when joold is started again",
+        path.display()
+    );
+}
+
+/// Logs that the members of `group` cannot use the control socket.
+pub fn control_not_shared(path: &Path, group: &Group, error: &io::Error) {
+    log::warn!(
+        "cannot give the control socket {} to the group {group}, the \"control group\" of the module \
+         file: {}; start joold as root, or as a member of that group",
+        path.display(),
+        words(error)
+    );
 }
 
 /// Logs one event.

@@ -202,6 +202,13 @@ impl ModsocketConfig {
         .filter_map(|(global, value)| Some((global, value?)))
     }
 
+    /// Whether the control socket is where nobody had to choose.
+    pub fn is_control_default(&self) -> bool {
+        self.control_socket
+            .as_ref()
+            .is_some_and(|path| *path == control::default_path(&self.instance))
+    }
+
     /// What the engine needs to know to merge refreshes; nothing if it should not.
     pub fn refreshes(&self) -> Option<Limits> {
         (self.refresh_window > 0).then_some(Limits {

@@ -142,6 +142,14 @@ reasons! {
     /// No client sends such a request: its answer would go to many, to nobody, or be answered.
     StatsOdd => "stats request that no client sends not answered",
         "have a firewall pass the stats port only to those whom you trust";
+    /// As many clients were connected to the control socket as may be.
+    ControlBusy => "control client refused",
+        "find out who connects to the control socket and does not ask";
+    /// A client of the control socket did not send its request, or did not read the answer.
+    ControlSlow => "control client that asked or read too slowly dropped",
+        "find out who connects to the control socket and does not ask";
+    /// A client of the control socket could not be accepted.
+    ControlFailed => "cannot accept a control client", "";
 }
 
 impl Reason {

@@ -3,6 +3,7 @@
 //! mio reports readiness once, when it changes. So each source is served until it has nothing
 //! left, or until its budget is spent; then it is remembered as ready, and the others come first.
 
+mod control;
 mod kernel;
 mod links;
 mod network;
@@ -22,6 +23,7 @@ use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
 use crate::controller::Controller;
+use crate::ctlsocket::CtlSocket;
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -32,6 +34,7 @@ use crate::outbox::Outbox;
 use crate::report;
 use crate::statsocket::StatSocket;
 use crate::watcher::Watcher;
+use control::{CLIENTS, Control};
 use links::Links;
 pub use reload::{Running, seed};
 
@@ -50,6 +53,9 @@ const NETWORK_BUDGET: usize = 4;
 /// After how many errors in a turn a source is left alone until it has something new.
 const PATIENCE: usize = 4;
 
+/// How many sources there are besides the clients of the control socket.
+const FIXED: usize = 7;
+
 /// What the reactor polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
@@ -58,6 +64,9 @@ enum Source {
     Network,
     Interfaces,
     Stats,
+    Control,
+    /// One who is connected to the control socket, by its number there.
+    Client(usize),
     Signals,
 }
 
@@ -104,6 +113,8 @@ pub struct Sockets {
     pub watcher: Watcher,
     /// Requests for the counters, if they are wanted.
     pub statsocket: Option<StatSocket>,
+    /// Those who ask how it stands, if there is a place for it.
+    pub ctlsocket: Option<CtlSocket>,
 }
 
 /// The sockets, the engine, and the loop around them.
@@ -118,6 +129,7 @@ pub struct Reactor {
     netsocket: NetSocket,
     links: Links,
     statsocket: Option<StatSocket>,
+    control: Control,
     signals: Signals,
     outbox: Outbox,
     /// Whether the outbox waits for room in the network. Until then nothing is received from the
@@ -139,7 +151,7 @@ impl Reactor {
         let failed = |error: io::Error| Failure::system("cannot set up the event loop", &error);
         let mut reactor = Self {
             poll: Poll::new().map_err(failed)?,
-            sources: Slab::with_capacity(6),
+            sources: Slab::with_capacity(FIXED + CLIENTS),
             running,
             engine,
             controller: sockets.controller,
@@ -148,6 +160,7 @@ impl Reactor {
             netsocket: NetSocket::new(),
             links: Links::new(sockets.watcher),
             statsocket: sockets.statsocket,
+            control: Control::new(sockets.ctlsocket),
             signals: Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP]).map_err(failed)?,
             outbox: Outbox::new(SURELY_CARRIED),
             blocked: false,
@@ -182,6 +195,10 @@ impl Reactor {
         if let Some(statsocket) = &mut self.statsocket {
             registry.register(&mut statsocket.socket, token(Source::Stats), read)?;
         }
+        let control = token(Source::Control);
+        if let Some(ctlsocket) = &mut self.control.socket {
+            registry.register(&mut ctlsocket.socket, control, read)?;
+        }
         registry.register(&mut self.signals, token(Source::Signals), read)
     }
 
@@ -195,7 +212,7 @@ impl Reactor {
         }
         self.look_for_module(Instant::now());
         self.tell();
-        let mut events = Events::with_capacity(self.sources.len());
+        let mut events = Events::with_capacity(self.sources.capacity());
         while self.stopped_by.is_none() {
             self.wait(&mut events)?;
             let now = Instant::now();
@@ -209,6 +226,7 @@ impl Reactor {
             }
             self.look_at_instance(now);
             self.flush_kernel(now);
+            self.dismiss_due(now);
             for key in 0..self.sources.capacity() {
                 self.serve(key, now);
             }
@@ -263,6 +281,7 @@ impl Reactor {
             self.engine.look_due(),
             self.links.due,
             self.search,
+            self.control.due(),
             logging::deadline(),
             due,
             flush,
@@ -285,9 +304,14 @@ impl Reactor {
             Source::Network => self.serve_network(now),
             Source::Interfaces => self.serve_watcher(now),
             Source::Stats => self.serve_stats(now),
+            Source::Control => self.serve_control(now),
+            Source::Client(number) => self.serve_client(now, number),
             Source::Signals => self.serve_signals(now),
         };
-        self.sources[key].ready = served == Served::Remaining;
+        // A client that was served may have gone.
+        if let Some(polled) = self.sources.get_mut(key) {
+            polled.ready = served == Served::Remaining;
+        }
     }
 
     /// Logs what happened.

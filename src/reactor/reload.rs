@@ -41,7 +41,7 @@ impl Reactor {
     }
 
     fn try_to_reload(&mut self, now: Instant) -> Result<Vec<String>, Failure> {
-        let (config, warnings) = Config::load(&self.running.sources)?;
+        let (mut config, warnings) = Config::load(&self.running.sources)?;
         netsocket::check(&config.netsocket, &self.running.sources.netsocket)?;
         let old = self.running.config.clone();
         self.running.claim.renew(&config)?;
@@ -61,6 +61,7 @@ impl Reactor {
             self.adjust_network(&config.netsocket, &old.netsocket);
         }
         self.reload_module(now, &config, &old);
+        self.reload_control(&mut config.modsocket, &old.modsocket);
         self.engine.allow(config.netsocket.allowed.clone());
         let extensions = &config.netsocket.extensions;
         if *extensions != old.netsocket.extensions {

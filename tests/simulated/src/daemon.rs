@@ -17,6 +17,9 @@ use crate::namespace::Namespace;
 use crate::system_log::{self, SystemLog};
 use crate::{shim, wait};
 
+/// The name of the modsocket file.
+const MODSOCKET: &str = "modsocket.json";
+
 /// A program and how to call it.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -118,7 +121,8 @@ impl Daemon {
         let modsocket = configuration.modsocket.as_deref();
         if modsocket.is_some() || configuration.statistics.is_some() {
             let default = r#"{ "instance": "default" }"#;
-            command.arg(directory.write("modsocket.json", modsocket.unwrap_or(default))?);
+            let contents = directory.of_its_own(modsocket.unwrap_or(default));
+            command.arg(directory.write(MODSOCKET, &contents)?);
         }
         command
             .args(&configuration.statistics)
@@ -179,6 +183,11 @@ impl Daemon {
     /// Where its configuration files are.
     pub fn directory(&self) -> &Path {
         &self.directory.0
+    }
+
+    /// Where its control socket is, unless its file names another place.
+    pub fn control_socket(&self) -> PathBuf {
+        self.directory.control_socket()
     }
 
     /// What it has written to standard error so far.
@@ -272,7 +281,12 @@ impl Daemon {
     /// # Errors
     /// When that cannot be written, or the daemon has ended.
     pub fn reload(&self, file: &str, contents: &str) -> Result<(), String> {
-        let written = self.directory.write(file, contents);
+        let written = match file {
+            MODSOCKET => self
+                .directory
+                .write(file, &self.directory.of_its_own(contents)),
+            _ => self.directory.write(file, contents),
+        };
         written.map_err(|error| format!("{file}: {error}"))?;
         self.signal(Signal::SIGHUP)
     }
@@ -383,6 +397,30 @@ impl Directory {
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path)?;
         Ok(Self(path))
+    }
+
+    fn control_socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// A modsocket file with a control socket of its own, if it is JSON and names none: the default
+    /// would be the same for all daemons of the machine.
+    fn of_its_own(&self, modsocket: &str) -> String {
+        let Some((before, members)) = modsocket.split_once('{') else {
+            return modsocket.to_owned();
+        };
+        if members.contains("\"control socket\"") {
+            return modsocket.to_owned();
+        }
+        let path = self.control_socket();
+        let comma = match members.trim_start().starts_with('}') {
+            true => "",
+            false => ",",
+        };
+        format!(
+            "{before}{{ \"control socket\": \"{}\"{comma}{members}",
+            path.display()
+        )
     }
 
     fn write(&self, name: &str, contents: &str) -> io::Result<PathBuf> {

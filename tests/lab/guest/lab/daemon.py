@@ -97,8 +97,11 @@ class Daemon:
         self._syslog = syslog
         self._base = f"{directory}/{namespace}-{instance}-{stats_port}"
         program = [OURS, *options] if kind == "ours" else [UPSTREAM]
+        # By default, all daemons of an instance's name would have the same, for namespaces share the files.
+        own = {"control socket": self._base + "-control.sock"} if kind == "ours" else {}
         arguments = [self._file("netsocket.json", netsocket),
-                     self._file("modsocket.json", {"instance": instance, **(modsocket or {})}), str(stats_port)]
+                     self._file("modsocket.json", {"instance": instance, **own, **(modsocket or {})}),
+                     str(stats_port)]
         self._command = [*wrapper, *program, *arguments]
         self._run("w")
 

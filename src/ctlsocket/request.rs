@@ -1,0 +1,83 @@
+//! What can be asked over the control socket.
+
+use std::fmt;
+
+/// How long a request may be, in bytes, its newline among them.
+pub const LONGEST: usize = 64;
+
+/// A question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// `state`: answered with two lines, the standing in words, and "yes" or "no": whether the router
+    /// may become master.
+    State,
+    /// `status`: answered with a [`crate::status::Status`] as one line of JSON.
+    Status,
+}
+
+/// What is wrong with a request. The answer is "error: " and this, a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// It goes on behind [`LONGEST`] bytes.
+    TooLong,
+    /// There is no such request.
+    Unknown(String),
+}
+
+impl Request {
+    /// All of them, with their words.
+    pub const ALL: [(&'static str, Self); 2] = [("state", Self::State), ("status", Self::Status)];
+
+    /// Reads a line, without its newline.
+    ///
+    /// # Errors
+    /// When it asks for nothing that there is.
+    pub fn parse(line: &[u8]) -> Result<Self, Wrong> {
+        let word = line.trim_ascii();
+        let known = Self::ALL
+            .into_iter()
+            .find(|(name, _)| name.as_bytes() == word);
+        known.map(|(_, request)| request).ok_or_else(|| {
+            Wrong::Unknown(String::from_utf8_lossy(word).replace(char::is_control, "?"))
+        })
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => write!(f, "the request is longer than {LONGEST} bytes"),
+            Self::Unknown(word) => write!(f, "there is no request \"{word}\""),
+        }?;
+        f.write_str("; expected one of")?;
+        for (number, (name, _)) in Request::ALL.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            write!(f, "{comma} {name}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_word_whatever_ends_its_line() {
+        for line in [&b"state"[..], b"state\r", b" state "] {
+            assert_eq!(Request::parse(line), Ok(Request::State));
+        }
+        assert_eq!(Request::parse(b"status"), Ok(Request::Status));
+    }
+
+    #[test]
+    fn what_is_no_request_is_named_on_one_line_with_what_there_is() {
+        for line in [&b"stat"[..], b"", b"STATE", b"state status", b"\xff\0"] {
+            assert!(Request::parse(line).is_err(), "{line:?}");
+        }
+        assert_eq!(
+            Request::parse(b"a\nb").unwrap_err().to_string(),
+            "there is no request \"a?b\"; expected one of state, status"
+        );
+    }
+}
