@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
@@ -161,6 +162,20 @@ fn level(value: &OsString) -> Result<Threshold, Failure> {
 
 fn wrong(error: lexopt::Error) -> Failure {
     Failure::usage(format!("{error}; \"joold --help\" tells what there is"))
+}
+
+/// Writes to standard output. Whoever reads that may stop when it has read enough, as `head` does.
+///
+/// # Errors
+/// Those of write(2) otherwise.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => {
+            result.map_err(|error| Failure::system("cannot write to standard output", &error))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{fmt, io};
 pub enum Exit {
     /// 64: the command line is wrong.
     Usage = 64,
-    /// 69: another process does this already.
+    /// 69: another process does this already, or the one that is asked does not answer.
     Unavailable = 69,
     /// 71: the operating system refused something.
     System = 71,
@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// Another process does this already.
+    /// Another process does this already, or does not answer.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Unavailable,

@@ -14,6 +14,7 @@
 //!   files name, [`logging`] and [`report`] tell the operator, [`status`] whoever asks.
 //! - [`claim`] keeps a second daemon from the same work, [`processes`] names who does it;
 //!   [`privileges`] gives up what is not needed.
+//! - [`jooldctl`]: another program, which asks the daemon how it stands.
 //!
 //! A session's way out: [`modsocket`] receives a batch into the [`outbox`], [`engine`] finds the
 //! sessions in it and takes out mere refreshes that can wait, the engine's acknowledgements go to
@@ -31,6 +32,7 @@ pub mod engine;
 pub mod failure;
 pub mod instance;
 pub mod interfaces;
+pub mod jooldctl;
 pub mod logging;
 pub mod modsocket;
 pub mod netsocket;

@@ -2,7 +2,6 @@
 #![no_main]
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::time::Instant;
 
 use joold::claim::{self, Claim};
@@ -50,8 +49,8 @@ pub unsafe extern "C" fn main(
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     match cli::parse(arguments)? {
-        Invocation::Help => print(cli::HELP),
-        Invocation::Version => print(concat!("joold ", env!("CARGO_PKG_VERSION"), "\n")),
+        Invocation::Help => cli::print(cli::HELP),
+        Invocation::Version => cli::print(concat!("joold ", env!("CARGO_PKG_VERSION"), "\n")),
         Invocation::Check(sources) => {
             let (config, mut warnings) = Config::load(&sources)?;
             warnings.extend(netsocket::check(&config.netsocket, &sources.netsocket)?);
@@ -59,7 +58,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
                 // A closed standard error is no reason to call the files wrong.
                 let _ = logging::say(&format_args!("warning: {warning}"));
             }
-            print(&(config.to_json() + "\n"))
+            cli::print(&(config.to_json() + "\n"))
         }
         Invocation::Run {
             sources,
@@ -112,15 +111,4 @@ fn serve(sources: Sources, config: Config) -> Result<(), Failure> {
     reactor.open_network(&config.netsocket)?;
     privileges::restrict(&config)?;
     reactor.run()
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads has read enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => {
-            result.map_err(|error| Failure::system("cannot write to standard output", &error))
-        }
-    }
 }

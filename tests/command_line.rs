@@ -40,6 +40,14 @@ impl Directory {
             .unwrap()
     }
 
+    fn jooldctl(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_jooldctl"))
+            .args(arguments)
+            .current_dir(&self.path)
+            .output()
+            .unwrap()
+    }
+
     /// Runs joold, which must exit with `status` and without touching standard output; returns
     /// standard error.
     fn fails(&self, arguments: &[&str], status: i32) -> String {
@@ -244,6 +252,54 @@ fn a_wrong_command_line_exits_with_64() {
 }
 
 #[test]
+fn jooldctl_has_help_and_a_version_of_its_own() {
+    let directory = Directory::new();
+    let help = directory.jooldctl(&["check", "--help"]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("Usage: jooldctl [OPTIONS] check|state|status"));
+    for line in help.lines() {
+        assert!(line.len() <= 80, "wider than a terminal: {line}");
+    }
+    let version = directory.jooldctl(&["-V"]);
+    assert_eq!(
+        String::from_utf8(version.stdout).unwrap(),
+        format!("jooldctl {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn jooldctl_tells_a_wrong_command_line_from_a_daemon_that_is_not_there() {
+    let directory = Directory::new();
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&[], 64, "a command is missing"),
+        (&["reload"], 64, "\"reload\" is no command"),
+        (&["check", "--timeout", "1s"], 64, "\"1s\""),
+        (&["state", "--json"], 64, "--json is for status alone"),
+        (
+            &["check", "--socket", "none.sock"],
+            69,
+            "no joold listens at none.sock: there is no such socket; start joold",
+        ),
+        (
+            &["check", "-q", "--socket", "none.sock"],
+            69,
+            "there is no such socket",
+        ),
+    ];
+    for (arguments, status, expected) in cases {
+        let output = directory.jooldctl(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{error}");
+        assert_eq!(output.stdout, b"", "{error}");
+        assert!(
+            error.starts_with("jooldctl: ") && error.contains(expected),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_file_exits_with_78_before_anything_is_opened() {
     let with = |change: &str, to: &str| NETSOCKET.replace(change, to);
     let cases = [
@@ -314,6 +370,20 @@ fn a_wrong_file_exits_with_78_before_anything_is_opened() {
             assert!(error.starts_with("joold: netsocket.json"), "{error}");
             assert!(error.contains(expected), "{expected}\n{error}");
         }
+    }
+}
+
+#[test]
+fn a_control_socket_that_can_be_none_exits_with_78() {
+    for (value, expected) in [
+        ("\"joold.sock\"", "\"joold.sock\" is no absolute path"),
+        ("true", "\"control socket\": true is wrong"),
+    ] {
+        let text = format!(r#"{{"control socket": {value}}}"#);
+        let error = configured().with("modsocket.json", &text).fails(&[], 78);
+        assert!(error.starts_with("joold: modsocket.json: "), "{error}");
+        assert!(error.contains(expected), "{error}");
+        assert!(error.ends_with("or false for no socket\n"), "{error}");
     }
 }
 

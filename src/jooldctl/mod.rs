@@ -1,0 +1,78 @@
+//! `jooldctl`: asks a daemon over its control socket, and tells by its exit status whether the
+//! router may become master.
+
+mod ask;
+pub mod cli;
+mod listing;
+
+use std::ffi::OsString;
+
+use crate::cli::print;
+use crate::failure::Failure;
+use ask::Server;
+use cli::{Command, Invocation, Question};
+
+/// The exit status of a check whose answer is no.
+const NO: u8 = 1;
+
+/// Does what the arguments, without the program's name, ask for; returns the exit status.
+///
+/// # Errors
+/// When there is no answer.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure> {
+    match cli::parse(arguments)? {
+        Invocation::Help => print(cli::HELP)?,
+        Invocation::Version => print(concat!("jooldctl ", env!("CARGO_PKG_VERSION"), "\n"))?,
+        Invocation::Ask(question) => return put(&question),
+    }
+    Ok(0)
+}
+
+fn put(question: &Question) -> Result<u8, Failure> {
+    let server = Server::new(&question.socket, question.timeout);
+    match question.command {
+        Command::Check { quiet } => {
+            let state = State::parse(&server, &server.ask("state")?)?;
+            if !quiet {
+                let may = if state.may { "may" } else { "may not" };
+                print(&format!("{may} become master: {}\n", state.standing))?;
+            }
+            return Ok(if state.may { 0 } else { NO });
+        }
+        Command::State => {
+            let state = State::parse(&server, &server.ask("state")?)?;
+            print(&format!("{}\n", state.standing))?;
+        }
+        Command::Status { json: true } => print(&server.ask("status")?)?,
+        Command::Status { json: false } => {
+            let answer = server.ask("status")?;
+            let listing = listing::of(&answer).map_err(|_| server.strange(&answer))?;
+            print(&listing)?;
+        }
+    }
+    Ok(0)
+}
+
+/// The answer to `state`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    /// In the daemon's words, which may be newer than this program.
+    standing: String,
+    may: bool,
+}
+
+impl State {
+    fn parse(server: &Server<'_>, answer: &str) -> Result<Self, Failure> {
+        let mut lines = answer.lines();
+        let standing = lines.next().unwrap_or_default();
+        let may = match lines.next() {
+            Some("yes") => true,
+            Some("no") => false,
+            _ => return Err(server.strange(answer)),
+        };
+        Ok(Self {
+            standing: standing.replace(char::is_control, "?"),
+            may,
+        })
+    }
+}
