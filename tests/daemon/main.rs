@@ -6,6 +6,7 @@
 // The lints let tests unwrap, but not the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod control;
 mod harness;
 mod instance;
 mod kernel;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         syslog::tests(),
         privileges::tests(),
         listing::tests(),
+        control::tests(),
         harness::tests(),
     ];
     libtest_mimic::run(
