@@ -300,6 +300,25 @@ fn jooldctl_tells_a_wrong_command_line_from_a_daemon_that_is_not_there() {
 }
 
 #[test]
+fn keepaliveds_example_calls_jooldctl_as_it_is() {
+    let example = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/etc/keepalived/keepalived.conf"
+    );
+    let example = fs::read_to_string(example).unwrap();
+    let script = "script \"/usr/local/bin/jooldctl ";
+    let call = example
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(script));
+    let call = call.and_then(|call| call.strip_suffix('"')).unwrap();
+    let mut arguments: Vec<_> = call.split(' ').collect();
+    arguments.extend(["--socket", "none.sock"]);
+    let output = Directory::new().jooldctl(&arguments);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(69), "{error}");
+}
+
+#[test]
 fn a_wrong_file_exits_with_78_before_anything_is_opened() {
     let with = |change: &str, to: &str| NETSOCKET.replace(change, to);
     let cases = [
