@@ -6,12 +6,11 @@ both directions can be tried at any moment.
 
 import itertools
 import socket
-import struct
 import threading
 import time
 
-from .genl import HEADERS, OFFSET_U8, STATS_FOREACH, Link, attribute, attributes
 from .network import destination
+from .statistic import SESSIONS_RECEIVED, Statistic
 from .system import CommandFailed, inside, poll
 from .traffic import ECHO_PORT
 
@@ -21,9 +20,6 @@ PAUSE_SECONDS = 0.05
 LOOK_SECONDS = 0.01
 # For sessions on their way: several times the module's flush deadline, its timer and a refresh window.
 ON_THEIR_WAY_SECONDS = 6
-
-# The statistic that counts the sessions of JOOLD_ADD.
-SESSIONS_RECEIVED = 77
 
 # Destinations behind J and behind K, 65,536 each: see Network.split.
 _NETWORKS = {"j": "198.18", "k": "198.19"}
@@ -90,32 +86,18 @@ class Received:
     """How many sessions a kernel was given by its daemon, asked without a process."""
 
     def __init__(self, namespace):
-        self._namespace = namespace
-        self._link = None
-        self._last = self._ask()
+        self._statistic = Statistic(namespace, SESSIONS_RECEIVED)
+        self._last = self._statistic.read()
 
     def grew(self):
-        count = self._ask()
+        count = self._statistic.read()
         if count is None or count == self._last:
             return False
         self._last = count
         return True
 
-    def _ask(self):
-        """None while there is no module or no instance."""
-        try:
-            self._link = self._link or Link(self._namespace)
-            self._link.jool(STATS_FOREACH, attribute(OFFSET_U8, bytes([SESSIONS_RECEIVED - 1])))
-            return struct.unpack("=Q", attributes(self._link.receive()[HEADERS:])[SESSIONS_RECEIVED])[0]
-        except (OSError, KeyError, StopIteration, struct.error):
-            # The family's number may have changed: it is looked up again next time.
-            self.close()
-            return None
-
     def close(self):
-        if self._link:
-            self._link.socket.close()
-        self._link = None
+        self._statistic.close()
 
 
 class Crossing:

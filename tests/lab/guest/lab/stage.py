@@ -116,12 +116,17 @@ class Stage:
                        "at least one session, and the same at both", differences(wanted, got) or "no session at all")
 
 
+def alike(one, other):
+    """Whether two sessions of one key are the same in everything but the moment."""
+    return one.state == other.state and abs(one.lifetime_ms - other.lifetime_ms) <= LIFETIME_TOLERANCE_MS
+
+
 def differences(wanted, got):
     """One line for each entry that is missing, too many, or not the same in everything but the moment."""
     lines = [f"missing: {','.join(key)}" for key in wanted.keys() - got.keys()]
     lines += [f"not expected: {','.join(key)}" for key in got.keys() - wanted.keys()]
     for key in wanted.keys() & got.keys():
         one, other = wanted[key], got[key]
-        if one.state != other.state or abs(one.lifetime_ms - other.lifetime_ms) > LIFETIME_TOLERANCE_MS:
+        if not alike(one, other):
             lines.append(f"{','.join(key)}: {one.state} {one.lifetime_ms} ms, but {other.state} {other.lifetime_ms} ms")
     return "\n".join(sorted(lines))

@@ -46,17 +46,21 @@ class Hosts:
                 self._sink.sendto(b"answer", asker)
                 sender.recv(64)
 
-    def tcp(self):
-        """An established connection: (the end in h6, the end in h4)."""
+    def tcp(self, host4=HOST4, port=0):
+        """An established connection, from this port if it is not 0: (the end in h6, the end in h4)."""
         with inside("h6"):
-            near = self._keep(socket.create_connection((destination(HOST4), ECHO_PORT), timeout=20))
+            near = self._keep(socket.socket(socket.AF_INET6, socket.SOCK_STREAM))
+        near.settimeout(20)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        near.bind(("::", port))
+        near.connect((destination(host4), ECHO_PORT))
         far = self._keep(self._listener.accept()[0])
         far.settimeout(20)
         return near, far
 
-    def tcp_used(self):
+    def tcp_used(self, **options):
         """A connection that has carried something both ways."""
-        near, far = self.tcp()
+        near, far = self.tcp(**options)
         near.sendall(b"question")
         far.recv(64)
         far.sendall(b"answer")
