@@ -9,7 +9,7 @@ from .statistic import SESSIONS, Statistic
 from .system import poll
 
 # What is wrong is looked at once more so much later: late is not lost.
-LATER_SECONDS = 10
+LATER_SECONDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Gap:
 class Completeness:
     """By router's name, the gaps at the limit, and later unless there were none."""
     limit: float
-    # How many sessions all should have, and how many the first of them has.
+    # How many sessions all should have, and how many there are.
     wanted: int
-    count: int
+    made: int
     gaps: dict
     later: dict
     # From `since` until all were seen to have the same; None if that was not within the limit.
@@ -42,55 +42,51 @@ class Completeness:
     def figures(self):
         figures = {f"complete within {self.limit} s, after, s": "no" if self.seconds is None else self.seconds}
         for name, gap in self.gaps.items():
-            figures |= {f"sessions missing at {name}": gap.missing, f"too many at {name}": gap.surplus,
-                        f"with another state or lifetime at {name}": gap.other,
-                        f"missing at {name} {LATER_SECONDS} s later": self.later[name].missing}
+            figures |= {f"missing at {name}": gap.missing, f"missing at {name} {LATER_SECONDS} s later":
+                        self.later[name].missing, f"too many at {name}": gap.surplus,
+                        f"of another state or lifetime at {name}": gap.other}
         return figures
 
-    def check(self, stage, what):
-        """Of upstream's daemons only the figures are of interest."""
-        stage.check_equal(f"{what}: all {self.wanted} sessions were made", self.wanted, self.count)
-        if "ours" not in stage.pair:
-            return
+    def check(self, stage, what, names="JKL"):
+        """For the routers of these names. Of upstream's daemons only the figures are of interest."""
+        stage.check_equal(f"{what}: all {self.wanted} sessions were made", self.wanted, self.made)
         for name, gap in self.gaps.items():
-            stage.check(f"{what}: within {self.limit} s {name} has the same sessions, in the same states", not gap,
-                        "no difference", f"{gap}; {LATER_SECONDS} s later {self.later[name]}")
+            if "ours" in stage.pair and name in names:
+                stage.check(f"{what}: within {self.limit} s {name} has the same sessions, in the same states", not gap,
+                            "no difference", f"{gap}; {LATER_SECONDS} s later {self.later[name]}")
 
 
-def complete_within(limit, since, count, first, *others):
-    """Whether so many seconds after the moment `since` the instance `first` and the others have the same `count` sessions.
+def complete_within(limit, since, count, sources, targets):
+    """Whether, so many seconds after the moment `since`, each target has all sessions that the sources have, `count`.
 
-    Reading a table takes a second or two, in which a daemon gets its turn less often. So it is done when the kernels say
-    that they have as many as they should, and, if that was too soon or never happens, when the time is up.
+    Both are instances. Reading a table takes a second or two, in which a daemon gets its turn less often. So it is done
+    when the kernels say that they have as many as they should, and, if that was too soon or never happens, when the
+    time is up.
     """
     with contextlib.ExitStack() as stack:
-        sizes = [stack.enter_context(Statistic(instance.namespace, SESSIONS)) for instance in (first, *others)]
+        sizes = [stack.enter_context(Statistic(instance.namespace, SESSIONS)) for instance in {*sources, *targets}]
 
         def all_there():
             return all(size.read() == count for size in sizes)
 
         poll(all_there, patience=since + limit - time.monotonic(), pause=0.02)
-        moment, gaps, seen = _look(since, first, others)
+        moment, gaps, made = _look(since, sources, targets)
         if any(gaps.values()):
             time.sleep(max(0, since + limit - time.monotonic()))
-            moment, gaps, seen = _look(since, first, others)
+            moment, gaps, made = _look(since, sources, targets)
         later = gaps
         if any(gaps.values()):
             poll(all_there, patience=LATER_SECONDS, pause=0.1)
-            _, later, _ = _look(since, first, others)
-    return Completeness(limit, count, seen, gaps, later, None if any(gaps.values()) else moment)
+            _, later, _ = _look(since, sources, targets)
+    return Completeness(limit, count, made, gaps, later, None if any(gaps.values()) else moment)
 
 
-def _look(since, first, others):
-    """(when, gaps, sessions of the first). Others first: theirs may still change, that of the first hardly."""
+def _look(since, sources, targets):
+    """(when, gaps, how many sessions the sources have). The targets come first: theirs may still change."""
     moment = time.monotonic() - since
-    theirs = {instance.namespace.upper(): _table(instance) for instance in others}
-    wanted = _table(first)
-    return moment, {name: _gap(wanted, got) for name, got in theirs.items()}, len(wanted)
-
-
-def _table(instance):
-    return instance.all_sessions()
+    tables = {instance: instance.all_sessions() for instance in dict.fromkeys((*targets, *sources))}
+    wanted = {key: session for source in sources for key, session in tables[source].items()}
+    return moment, {target.namespace.upper(): _gap(wanted, tables[target]) for target in targets}, len(wanted)
 
 
 def _gap(wanted, got):

@@ -16,6 +16,8 @@ from .system import inside, poll, wait_for
 
 OURS = "/tmp/lab/joold"
 UPSTREAM = "/usr/bin/joold"
+# Beside ours, if it was built.
+JOOLDCTL = "/tmp/lab/jooldctl"
 GROUP = {"ipv6": "ff08::db8:64:64", "ipv4": "233.252.0.64"}
 GROUP_PORT = 6464
 STATS_PORT = 45678
@@ -24,6 +26,10 @@ STATS_PORT = 45678
 ALL_COUNTERS = re.compile(r"batches from the kernel: .*\n?")
 MERGED = "updates merged into later ones"
 OVERRUN = "datagrams from the network lost: receive buffer full"
+
+
+def has_jooldctl():
+    return os.path.exists(JOOLDCTL)
 
 
 class SystemLog:
@@ -97,13 +103,15 @@ class Daemon:
         self._syslog = syslog
         self._base = f"{directory}/{namespace}-{instance}-{stats_port}"
         program = [OURS, *options] if kind == "ours" else [UPSTREAM]
-        # By default, all daemons of an instance's name would have the same, for namespaces share the files.
-        own = {"control socket": self._base + "-control.sock"} if kind == "ours" else {}
-        arguments = [self._file("netsocket.json", netsocket),
-                     self._file("modsocket.json", {"instance": instance, **own, **(modsocket or {})}),
-                     str(stats_port)]
+        modsocket = {"instance": instance, **self._control(), **(modsocket or {})}
+        arguments = [self._file("netsocket.json", netsocket), self._file("modsocket.json", modsocket), str(stats_port)]
         self._command = [*wrapper, *program, *arguments]
         self._run("w")
+
+    def _control(self):
+        """J's and K's instances have one name and one file system: each daemon has a control socket of its own."""
+        self._control_socket = f"{self._base}.sock"
+        return {"control socket": self._control_socket} if self.kind == "ours" and has_jooldctl() else {}
 
     def _run(self, mode):
         with inside(self.namespace), open(self._base + ".log", mode) as output:
@@ -177,6 +185,11 @@ class Daemon:
         """The same as {name: number}."""
         lines = self.statistics("::1").splitlines()
         return {name: int(value) for name, value in (line.split(",") for line in lines)}
+
+    def jooldctl_check(self):
+        """The exit status of jooldctl check."""
+        return subprocess.run([JOOLDCTL, "--socket", self._control_socket, "check"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 
     def answers_by_log(self):
         """Whether a line that our daemon is asked for comes."""

@@ -21,7 +21,7 @@ def run(stage, loss):
     stage.start_pair()
     with Client(stage.hosts) as client, rough(loss, duplicate=5, overtaking=25, delay_ms=10) as weather:
         count = client.make(**MADE)
-        done = complete_within(MOST_SECONDS, time.monotonic(), count, stage.j, stage.k)
+        done = complete_within(MOST_SECONDS, time.monotonic(), count, [stage.j], [stage.k])
         lost, kilobytes = weather.lost(), weather.kilobytes()
     stage.check(f"the link lost some datagrams ({lost})", lost > 0, "some", lost)
     done.check(stage, f"{loss} % lost")
