@@ -7,8 +7,8 @@ use log::Level;
 
 use crate::config::Group;
 use crate::engine::{Event, Reason};
-use crate::sync::News;
 use crate::failure::words;
+use crate::sync::News;
 
 /// Logs how large the receive buffer of that key really is.
 pub fn buffer(key: &str, wanted: u32, have: u32) {

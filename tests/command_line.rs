@@ -120,7 +120,11 @@ fn check_prints_the_effective_configuration_as_json() {
                 "out interface": "lo",
                 "ttl": 3,
                 "receive buffer": 4_194_304,
-                "allow from": null
+                "allow from": null,
+                "extensions": true,
+                "hello period": 1000,
+                "repair buffer": 1_048_576,
+                "table interval": 1000
             },
             "modsocket": {
                 "instance": "default",

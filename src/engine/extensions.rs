@@ -8,6 +8,7 @@ use crate::outbox::{Kind, Outbox, Taken};
 use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
 use crate::wire::extension::{Datagram, Header};
 use crate::wire::request::Add;
+use crate::wire::session::Format;
 
 /// Sessions that came late, at the place of a datagram's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +162,7 @@ impl Engine {
                 let is_own = header.node == sync.node();
                 match sync.on_sessions(now, source, header) {
                     Delivery::Add => Extended::Sessions(sessions),
-                    Delivery::Compare => Extended::Late(sessions, None),
+                    Delivery::Compare => Extended::Overtaken(sessions),
                     Delivery::Nothing if is_own => {
                         self.lose(now, Reason::OwnDatagram, || format!("from {source}"));
                         Extended::Done
@@ -175,7 +176,7 @@ impl Engine {
                     Ok(Contents::Sessions(from, part)) => {
                         // Where a datagram's sessions stand, so that a request can be built there.
                         contents.copy_within(from.., 0);
-                        Extended::Late(length - from, part)
+                        Extended::Again(length - from, part)
                     }
                     Err(problem) => {
                         self.lose(now, Reason::MalformedDatagram, || {
@@ -209,6 +210,18 @@ impl Engine {
         }
     }
 
+    /// How the sessions behind the headroom are written, if the module has not told its own way.
+    fn format_of(&self, buffer: &[u8]) -> Format {
+        let size = buffer.get(Add::HEADROOM..).and_then(|b| b.first_chunk());
+        match (
+            self.version,
+            size.map(|size| usize::from(u16::from_ne_bytes(*size))),
+        ) {
+            (None, Some(size)) if size == Format::Nested.size() => Format::Nested,
+            _ => self.format(),
+        }
+    }
+
     /// Compares sessions that came late with `table`, the kernel's; the later ones are added.
     pub fn compare(
         &mut self,
@@ -217,7 +230,7 @@ impl Engine {
         late: Late,
         table: &mut impl Table,
     ) -> FromNetwork {
-        let format = self.format();
+        let format = self.format_of(buffer);
         let timeouts = self.watch.timeouts();
         let contents = buffer.get_mut(Add::HEADROOM..Add::HEADROOM + late.length);
         let kept = contents
@@ -249,8 +262,10 @@ impl Engine {
 pub(super) enum Extended {
     /// So many bytes of sessions, to be added.
     Sessions(usize),
-    /// So many bytes of sessions that are late, and what part of a table they are.
-    Late(usize, Option<Part>),
+    /// So many bytes of sessions that others have overtaken.
+    Overtaken(usize),
+    /// So many bytes of sessions that were told before, and what part of a table they are.
+    Again(usize, Option<Part>),
     /// Nothing is left to do.
     Done,
 }

@@ -98,21 +98,26 @@ impl Engine {
         if self.is_stranger(now, source) {
             return FromNetwork::Ignore;
         }
-        let (length, late) = match self.on_extended(now, source, buffer, length) {
-            Extended::Sessions(length) => (length, None),
-            Extended::Late(length, part) => (length, Some(part)),
-            Extended::Done => return FromNetwork::Ignore,
-        };
-        if self.counters.net_received.packets == 0 {
-            self.journal.note(Event::FirstDatagram(source));
+        let extended = self.on_extended(now, source, buffer, length);
+        if let Extended::Sessions(length) | Extended::Overtaken(length) = extended {
+            if self.counters.net_received.packets == 0 {
+                self.journal.note(Event::FirstDatagram(source));
+            }
+            self.counters.net_received.add(length);
         }
-        self.counters.net_received.add(length);
-        if !self.takes_sessions() {
+        if extended == Extended::Done || !self.takes_sessions() {
             return FromNetwork::Ignore;
         }
-        if let Some(part) = late {
-            return self.on_late(now, source, buffer, (length, part));
-        }
+        let length = match extended {
+            Extended::Sessions(length) => length,
+            Extended::Overtaken(length) => {
+                return self.on_late(now, source, buffer, (length, None));
+            }
+            Extended::Again(length, part) => {
+                return self.on_late(now, source, buffer, (length, part));
+            }
+            Extended::Done => return FromNetwork::Ignore,
+        };
         if length == 0 {
             self.lose(now, Reason::EmptyDatagram, || format!("from {source}"));
             return FromNetwork::Ignore;

@@ -207,11 +207,14 @@ impl Sync {
         let serves = self.kernel.is_some();
         let peer = &mut self.peers[index];
         let had_holes = peer.hello.map_or(hello.holes, |before| before.holes);
+        let had_table = peer.hello.is_none() || peer.has_table();
         peer.hello = Some(hello);
+        // What an instance did while its daemon did not serve it, nobody was told.
+        let has_other_table = !had_table && peer.has_table();
         peer.take_reports(reports.iter());
         let given_up = peer.received.give_up_before(hello.oldest);
         self.tally.given_up += u64::from(given_up);
-        if (given_up > 0 || hello.holes != had_holes) && serves {
+        if (given_up > 0 || hello.holes != had_holes || has_other_table) && serves {
             peer.miss(now);
         }
         peer.settle();

@@ -305,7 +305,8 @@ fn what_waited_for_room_is_given_up_when_the_interface_goes() -> Outcome {
 fn the_kernels_choice_is_waited_for_and_followed() -> Outcome {
     let mut j = Node::new(Side::J, Version::SUPPORTED)?;
     let mut k = Node::new(Side::K, Version::SUPPORTED)?;
-    let netsocket = r#"{ "multicast address": "233.252.0.64", "multicast port": 6464 }"#;
+    let netsocket =
+        r#"{ "multicast address": "233.252.0.64", "multicast port": 6464, "extensions": false }"#;
     for node in [&mut j, &mut k] {
         let mut any = configuration(Network::Ipv4, node.side);
         any.netsocket = netsocket.to_owned();
@@ -330,7 +331,7 @@ fn a_route_that_comes_late_is_used_even_if_the_other_way_needs_none() -> Outcome
         .ip(&["route", "del", "233.252.0.0/24", "dev", LINK])?;
     let mut one_way = configuration(Network::Ipv4ByName, Side::J);
     one_way.netsocket = format!(
-        r#"{{ "multicast address": "233.252.0.64", "multicast port": 6464, "in interface": "{LINK}" }}"#
+        r#"{{ "multicast address": "233.252.0.64", "multicast port": 6464, "extensions": false, "in interface": "{LINK}" }}"#
     );
     j.start_and_wait(&program(), &one_way)?;
     daemon(&mut j)?.wait_for("no route leads to the multicast group")?;

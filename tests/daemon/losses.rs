@@ -79,7 +79,7 @@ fn datagrams_lost_for_a_full_buffer_are_counted() -> Outcome {
     let network = Network::Ipv6;
     let (mut j, mut k) = pair(Version::SUPPORTED)?;
     let mut small = configuration(network, Side::K);
-    small.netsocket = network.netsocket(Side::K, r#", "receive buffer": 131072"#);
+    small.netsocket = network.plain_netsocket(Side::K, r#", "receive buffer": 131072"#);
     j.start_and_wait(&program(), &configuration(network, Side::J))?;
     k.start_and_wait(&program(), &small)?;
     widen_queue(&j);
@@ -107,7 +107,7 @@ fn the_log_tells_how_large_the_buffers_are() -> Outcome {
     let (mut j, _k) = pair(Version::SUPPORTED)?;
     let network = Network::Ipv6;
     let mut small = configuration(network, Side::J);
-    small.netsocket = network.netsocket(Side::J, r#", "receive buffer": 150000"#);
+    small.netsocket = network.plain_netsocket(Side::J, r#", "receive buffer": 150000"#);
     small.modsocket = Some(r#"{ "instance": "default", "netlink buffer": 100000 }"#.to_owned());
     j.start_and_wait(&program(), &small)?;
     let j = daemon(&mut j)?;

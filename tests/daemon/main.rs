@@ -13,6 +13,7 @@ mod kernel;
 mod links;
 mod listing;
 mod losses;
+mod lossless;
 mod memory;
 mod network;
 mod privileges;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         syslog::tests(),
         privileges::tests(),
         listing::tests(),
+        lossless::tests(),
         control::tests(),
         harness::tests(),
     ];

@@ -40,7 +40,7 @@ pub fn tests() -> Vec<Trial> {
 fn the_hop_limit_is_the_configured_one(network: Network) -> Outcome {
     let (mut j, k) = pair(Version::SUPPORTED)?;
     let mut three = configuration(network, Side::J);
-    three.netsocket = network.netsocket(Side::J, r#", "ttl": 3"#);
+    three.netsocket = network.plain_netsocket(Side::J, r#", "ttl": 3"#);
     j.start_and_wait(&program(), &three)?;
     let tap = Tap::open(&k.namespace)?;
     translate(&j, (0..36).map(sample::udp));

@@ -110,7 +110,7 @@ fn closed_standard_streams_become_the_null_device() -> Outcome {
 /// What a second daemon is told; the stats port is the first one's.
 fn second(network: Network, instance: &str) -> Configuration {
     Configuration {
-        netsocket: network.netsocket(Side::J, ""),
+        netsocket: network.plain_netsocket(Side::J, ""),
         modsocket: Some(format!(r#"{{ "instance": "{instance}" }}"#)),
         statistics: None,
     }

@@ -35,7 +35,7 @@ fn reload(node: &mut Node, file: &str, contents: &str, text: &str) -> Outcome {
 }
 
 fn netsocket(side: Side, more: &str) -> String {
-    Network::Ipv6.netsocket(side, more)
+    Network::Ipv6.plain_netsocket(side, more)
 }
 
 fn modsocket(keys: &str) -> String {

@@ -41,7 +41,7 @@ pub fn program() -> Program {
 
 pub fn configuration(network: Network, side: Side) -> Configuration {
     Configuration {
-        netsocket: network.netsocket(side, ""),
+        netsocket: network.plain_netsocket(side, ""),
         modsocket: None,
         statistics: Some(STATISTICS.to_owned()),
     }

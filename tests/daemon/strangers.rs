@@ -41,7 +41,7 @@ fn multicast_from(k: &Node, address: &str, network: Network, payload: &[u8]) -> 
 
 fn allowing(network: Network, side: Side, list: &str) -> jool_simulated::daemon::Configuration {
     let mut configuration = configuration(network, side);
-    configuration.netsocket = network.netsocket(side, &format!(r#", "allow from": {list}"#));
+    configuration.netsocket = network.plain_netsocket(side, &format!(r#", "allow from": {list}"#));
     configuration
 }
 

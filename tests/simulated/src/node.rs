@@ -70,6 +70,11 @@ impl Network {
         }
     }
 
+    /// As [`Network::netsocket`], of a daemon that sends what upstream's does and nothing else.
+    pub fn plain_netsocket(self, side: Side, more: &str) -> String {
+        self.netsocket(side, &format!(r#", "extensions": false{more}"#))
+    }
+
     /// The file netsocket.json of one side, with more fields if `more` has any.
     pub fn netsocket(self, side: Side, more: &str) -> String {
         let interface = match self {

@@ -111,7 +111,7 @@ class Daemon:
     def _control(self):
         """J's and K's instances have one name and one file system: each daemon has a control socket of its own."""
         self._control_socket = f"{self._base}.sock"
-        return {"control socket": self._control_socket} if self.kind == "ours" and has_jooldctl() else {}
+        return {"control socket": self._control_socket} if self.kind == "ours" else {}
 
     def _run(self, mode):
         with inside(self.namespace), open(self._base + ".log", mode) as output:
