@@ -32,31 +32,36 @@ pub struct CtlSocket {
 }
 
 impl CtlSocket {
-    /// Opens the one that `config` wants. Where that cannot be, the log says so: the daemon does its
-    /// work without.
+    /// Opens the one that `config` wants; for its owner alone, if it cannot be given to the group. The
+    /// log says so, and where there can be none at all: the daemon does its work without.
     pub fn start(config: &ModsocketConfig) -> Option<Self> {
         let path = config.control_socket.as_ref()?;
-        let opened = Self::open(path, config.control_group.as_ref());
+        let opened = match (Self::open(path, None), &config.control_group) {
+            (Ok(socket), Some(group)) => {
+                if let Err(error) = socket.share(Some(group)) {
+                    report::control_not_shared(path, group, &error);
+                }
+                Ok(socket)
+            }
+            (opened, _) => opened,
+        };
         opened
             .inspect_err(|why| report::no_control_socket(path, config.is_control_default(), why))
             .ok()
     }
 
-    /// Listens at `path`, in a directory that is made if it is missing. What a dead daemon left there
-    /// gives way. If the socket cannot be given to `group`, its members cannot connect, and the log
-    /// says so.
+    /// Listens at `path` for its owner and for `group`, in a directory that is made if it is missing.
+    /// What a dead daemon left there gives way.
     ///
     /// # Errors
-    /// Why nobody can listen there, in words.
+    /// Why that cannot be, in words.
     pub fn open(path: &Path, group: Option<&Group>) -> Result<Self, String> {
         // Nobody can connect before somebody listens, whatever the file's mode is at first.
         let (socket, file) = place::bind(path)?;
-        if let Err(error) = file.share(group) {
-            if let Some(group) = group {
-                report::control_not_shared(path, group, &error);
-            }
-            file.share(None).map_err(|error| words(&error))?;
-        }
+        file.share(group).map_err(|error| match group {
+            Some(group) => format!("cannot give it to the group {group}: {}", words(&error)),
+            None => words(&error),
+        })?;
         socket.listen(BACKLOG).map_err(|error| words(&error))?;
         Ok(Self {
             socket: UnixListener::from_std(socket.into()),

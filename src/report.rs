@@ -33,13 +33,13 @@ pub fn no_control_socket(path: &Path, is_default: bool, why: &str) {
     let path = path.display();
     if is_default {
         log::warn!(
-            "no control socket at {path}, so jooldctl cannot ask: {why}; start joold as root, or name \
-             another place as \"control socket\" in the module file (false: no socket)"
+            "no control socket at {path}, so jooldctl cannot ask: {why}; name another place as \"control \
+             socket\" in the module file (false: no socket), or start joold as root"
         );
     } else {
         log::warn!(
             "cannot open {path}, the \"control socket\" of the module file, so jooldctl cannot ask: \
-             {why}; mend that, and send joold SIGHUP or start it again"
+             {why}; mend that or name another place, and send joold SIGHUP or start it again"
         );
     }
 }

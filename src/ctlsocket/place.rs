@@ -109,7 +109,7 @@ fn make_directory(path: &Path) -> Result<(), String> {
 fn clear(path: &Path, address: &SockAddr) -> Result<(), String> {
     let file = fs::symlink_metadata(path).map_err(|error| words(&error))?;
     if !file.file_type().is_socket() {
-        return Err("what is there is no socket; remove it".to_owned());
+        return Err("what is there is no socket".to_owned());
     }
     let connected = socket().and_then(|socket| socket.connect(address));
     match connected {
@@ -129,5 +129,5 @@ fn clear(path: &Path, address: &SockAddr) -> Result<(), String> {
 }
 
 fn in_use() -> String {
-    "another daemon listens there; give each a \"control socket\" of its own".to_owned()
+    "another daemon listens there".to_owned()
 }

@@ -1,5 +1,7 @@
 //! The control socket, and what jooldctl makes of it.
 
+mod users;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -15,7 +17,6 @@ use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
-use crate::privileges::{NOBODY, has_other_users};
 use crate::stage::*;
 
 pub fn tests() -> Vec<Trial> {
@@ -32,13 +33,7 @@ pub fn tests() -> Vec<Trial> {
         a_file_that_says_false_has_no_socket
         the_socket_moves_when_the_file_says_so_and_stays_where_it_cannot
     });
-    let alone = !has_other_users();
-    let others = tests! {
-        others_are_told_whose_permission_they_lack
-        the_members_of_a_group_may_ask
-        a_daemon_that_became_another_user_is_asked_all_the_same
-    };
-    tests.extend(others.map(|test| test.with_ignored_flag(alone)));
+    tests.extend(users::tests());
     tests
 }
 
@@ -314,7 +309,7 @@ fn a_second_daemon_leaves_the_first_ones_socket_alone() -> Outcome {
         statistics: None,
     };
     let mut second = Daemon::start(&program(), &j.namespace, &second)?;
-    second.wait_for("another daemon listens there; give each a \"control socket\" of its own")?;
+    second.wait_for("another daemon listens there; mend that or name another place")?;
     second.wait_for("all sockets are open")?;
     assert_eq!(second.stop()?.code(), Some(0));
     let told: Value = serde_json::from_str(&ask(&socket, b"status\n")?)?;
@@ -332,7 +327,7 @@ fn without_a_place_for_the_socket_the_daemon_does_its_work() -> Outcome {
     let said = daemon(&mut j)?.said();
     let expected = format!(
         "warning: cannot open {}, the \"control socket\" of the module file, so jooldctl cannot \
-         ask: what is there is no socket; remove it; mend that, and send joold SIGHUP",
+         ask: what is there is no socket; mend that or name another place, and send joold SIGHUP",
         file.display()
     );
     assert!(said.contains(&expected), "{said}");
@@ -397,78 +392,5 @@ fn the_socket_moves_when_the_file_says_so_and_stays_where_it_cannot() -> Outcome
     assert!(!second.exists());
     reload(&at(&second), "\"control socket\" was false")?;
     assert_eq!(check(&second)?.0, 0);
-    Ok(())
-}
-
-/// jooldctl as Debian's user without rights, from where everybody may start it.
-fn check_as_nobody(directory: &Directory, socket: &Path) -> Result<Output, Failed> {
-    let program = directory.0.join("jooldctl");
-    if !program.exists() {
-        // By another process, for the reason that the daemon's is copied so.
-        let from = env!("CARGO_BIN_EXE_jooldctl");
-        let copied = Command::new("cp").arg(from).arg(&program).status()?;
-        assert!(copied.success());
-    }
-    let nobody = NOBODY.to_string();
-    let output = Command::new("setpriv")
-        .args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"])
-        .arg(&program)
-        .arg("--socket")
-        .arg(socket)
-        .args(["--timeout", LONG, "check"])
-        .output()?;
-    Ok(output)
-}
-
-fn others_are_told_whose_permission_they_lack() -> Outcome {
-    let (mut j, _k) = pair(Version::SUPPORTED)?;
-    let directory = Directory::new()?;
-    let socket = directory.socket();
-    for (keys, expected) in [
-        ("", "run jooldctl as root, or name a \"control group\" in"),
-        (
-            r#", "control group": 0"#,
-            "run jooldctl as root, or as a member of the group root\n",
-        ),
-    ] {
-        start(&mut j, &format!("{}{keys}", at(&socket)))?;
-        let output = check_as_nobody(&directory, &socket)?;
-        let error = String::from_utf8(output.stderr)?;
-        assert_eq!(output.status.code(), Some(77), "{error}");
-        assert!(error.contains(expected), "{error}");
-    }
-    Ok(())
-}
-
-fn the_members_of_a_group_may_ask() -> Outcome {
-    let (mut j, _k) = pair(Version::SUPPORTED)?;
-    let directory = Directory::new()?;
-    let socket = directory.socket();
-    start(
-        &mut j,
-        &format!(r#"{}, "control group": {NOBODY}"#, at(&socket)),
-    )?;
-    assert_eq!(mode(&socket)?, 0o660);
-    assert_eq!(fs::symlink_metadata(&socket)?.gid(), NOBODY);
-    let output = check_as_nobody(&directory, &socket)?;
-    let error = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(0), "{error}");
-    Ok(())
-}
-
-/// It cannot remove the socket then, nor move it, and the next one makes no trouble of that.
-fn a_daemon_that_became_another_user_is_asked_all_the_same() -> Outcome {
-    let (mut j, _k) = pair(Version::SUPPORTED)?;
-    let directory = Directory::new()?;
-    let socket = directory.socket();
-    let keys = format!(r#"{}, "user": "nobody""#, at(&socket));
-    for _ in 0..2 {
-        start(&mut j, &keys)?;
-        let said = daemon(&mut j)?.wait_for("running as the user nobody")?;
-        assert!(!said.contains("warning: "), "{said}");
-        assert_eq!(check(&socket)?.0, 0);
-        assert_eq!(daemon(&mut j)?.stop()?.code(), Some(0));
-        assert!(socket.exists());
-    }
     Ok(())
 }
