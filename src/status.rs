@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::{Config, Link};
 use crate::engine::{Counters, Engine, Reason, Standing};
+use crate::sync::Sync;
 use crate::wire::globals::Global;
 
 /// The whole of it. The keys are the fields' names, with spaces.
@@ -111,7 +112,7 @@ impl Status {
             pid: process::id(),
             counters: passed(engine.counters()),
             lost: lost(engine.counters()),
-            peers: Vec::new(),
+            peers: engine.sync().map(peers).unwrap_or_default(),
         }
     }
 
@@ -121,8 +122,33 @@ impl Status {
     }
 }
 
+fn peers(sync: &Sync) -> Vec<PeerStatus> {
+    let age = |heard| sync.now().saturating_duration_since(heard).as_millis() as u64;
+    let own = sync.peers().iter().map(|peer| PeerStatus {
+        address: peer.source.to_string(),
+        kind: PeerKind::Joold,
+        node_id: Some(format!("{:08x}", peer.node)),
+        age_ms: age(peer.heard),
+        standing: peer.standing(),
+        lost: peer.lost,
+        repaired: peer.repaired,
+        lag: peer.received.lacking().into(),
+    });
+    let strangers = sync.strangers().iter().map(|stranger| PeerStatus {
+        address: stranger.source.to_string(),
+        kind: PeerKind::Upstream,
+        node_id: None,
+        age_ms: age(stranger.heard),
+        standing: None,
+        lost: 0,
+        repaired: 0,
+        lag: 0,
+    });
+    own.chain(strangers).collect()
+}
+
 fn passed(counters: &Counters) -> Vec<(&'static str, u64)> {
-    vec![
+    [
         ("batches from the kernel", counters.kernel_sent.packets),
         ("bytes from the kernel", counters.kernel_sent.bytes),
         ("datagrams to the network", counters.net_sent.packets),
@@ -132,7 +158,11 @@ fn passed(counters: &Counters) -> Vec<(&'static str, u64)> {
         ("updates merged into later ones", counters.merged),
         ("updates held", counters.held),
         ("waits for room in the network", counters.waits),
+        ("late sessions older than the kernel's", counters.older),
     ]
+    .into_iter()
+    .chain(counters.group.counts())
+    .collect()
 }
 
 fn lost(counters: &Counters) -> Vec<(&'static str, u64)> {

@@ -7,6 +7,7 @@ use super::{Engine, Event, FromNetwork, Reason};
 use crate::outbox::{Kind, Outbox, Taken};
 use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
 use crate::wire::extension::{Datagram, Header};
+use crate::wire::globals::Global;
 use crate::wire::request::Add;
 use crate::wire::session::Format;
 
@@ -90,6 +91,15 @@ impl Engine {
         }
     }
 
+    /// Whether the kernel should wait, for some other router does not follow.
+    pub fn holds_back(&mut self, now: Instant) -> bool {
+        let bound = self.room.bound(self.watch.get(Global::SsCapacity));
+        match &mut self.sync {
+            Some(sync) => sync.holds_back(now, bound.filter(|_| !self.watch.advertises())),
+            None => false,
+        }
+    }
+
     /// When [`Engine::write_message`] has something to write, or time something to change.
     pub fn message_due(&self) -> Option<Instant> {
         self.sync.as_ref().map(Sync::due)
@@ -152,7 +162,10 @@ impl Engine {
             return Extended::Sessions(length);
         };
         match Datagram::of(contents) {
-            Datagram::Plain => Extended::Sessions(length),
+            Datagram::Plain => {
+                sync.on_plain(now, source);
+                Extended::Sessions(length)
+            }
             Datagram::Unknown(0) => {
                 self.counters.lose(Reason::NoSessions, 1);
                 Extended::Done

@@ -45,6 +45,7 @@ impl Engine {
     /// The kernel has nothing more at the moment.
     pub fn rest(&mut self) {
         self.pace.rest();
+        self.watch.advertised();
     }
 
     /// A message came from the netlink socket; `port` is its sender. What is sent of it may have
@@ -145,6 +146,8 @@ impl Engine {
         // listens.
         self.journal.success(Reason::ForeignVersion);
         self.counters.kernel_sent.add(container.value.len());
+        let updates = container.value.len() / self.format().size();
+        self.room.came(now, updates);
         let range = container.range();
         Some(Message::HEADER + range.start..Message::HEADER + range.end)
     }

@@ -15,6 +15,7 @@ mod network;
 mod pace;
 mod reason;
 mod refresh;
+mod room;
 mod standing;
 mod thin;
 mod watch;
@@ -41,6 +42,7 @@ use flush::Flush;
 use journal::Journal;
 use pace::Pace;
 use refresh::Refreshes;
+use room::Room;
 use watch::Watch;
 
 use crate::sync::Sync;
@@ -122,6 +124,7 @@ pub struct Engine {
     watch: Watch,
     flush: Flush,
     refreshes: Option<Refreshes>,
+    room: Room,
     /// The other nodes, if anything is asked of them.
     sync: Option<Sync>,
     /// Whose datagrams are taken.
@@ -157,6 +160,7 @@ impl Engine {
             watch: Watch::new(Values::default()),
             flush: Flush::default(),
             refreshes: None,
+            room: Room::default(),
             sync: None,
             allowed: AllowList::EVERYBODY,
             start: now,

@@ -103,6 +103,11 @@ impl Engine {
         self.watch.due()
     }
 
+    /// The instance should be looked at now.
+    pub fn look_now(&mut self, now: Instant) {
+        self.watch.look_again(now);
+    }
+
     /// Whether the instance should only be asked whether it is there.
     pub fn looks_for_instance(&self) -> bool {
         self.watch.is_missing()

@@ -86,6 +86,8 @@ pub struct Watch {
     due: Option<Instant>,
     /// How often an instance has appeared.
     incarnation: u32,
+    /// Whether an advertise began, and the kernel has always had more since.
+    advertises: bool,
 }
 
 impl Watch {
@@ -110,6 +112,7 @@ impl Watch {
             last: None,
             due: None,
             incarnation: 0,
+            advertises: false,
         }
     }
 
@@ -211,6 +214,16 @@ impl Watch {
         self.incarnation
     }
 
+    /// Whether it is telling its whole table, which no queue limits.
+    pub fn advertises(&self) -> bool {
+        self.advertises
+    }
+
+    /// It has nothing more to tell.
+    pub fn advertised(&mut self) {
+        self.advertises = false;
+    }
+
     /// How many sessions it had when it was looked at last.
     pub fn sessions(&self) -> u32 {
         u32::try_from(self.statistics.sessions()).unwrap_or(u32::MAX)
@@ -260,6 +273,7 @@ impl Watch {
         let was_on = self.is_on();
         (self.presence, self.was_missing) = (Presence::Present, false);
         self.globals = state.globals;
+        self.advertises |= state.statistics.advertises() > self.statistics.advertises();
         self.statistics = state.statistics;
         self.refusals = (0, 0);
         self.looked(now, if self.is_on() { PERIOD } else { PERIOD_OFF });

@@ -1,9 +1,9 @@
 //! What the kernel says, and which module says it.
 
-use std::io;
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
-use super::{Heard, KERNEL_BUDGET, KERNEL_MESSAGES, PATIENCE, Reactor, Served};
+use super::{Heard, KERNEL_BUDGET, KERNEL_MESSAGES, PATIENCE, Reactor, Served, Source};
 use crate::controller::{Found, module_version};
 use crate::engine::{FromKernel, Reason};
 use crate::sys::KERNEL;
@@ -93,7 +93,7 @@ impl Reactor {
 
     /// Makes the kernel look at its queue if that is due.
     pub(super) fn flush_kernel(&mut self, now: Instant) {
-        if self.blocked || self.engine.flush_due().is_none_or(|due| due > now) {
+        if self.blocked || self.held_back || self.engine.flush_due().is_none_or(|due| due > now) {
             return;
         }
         let sent = self.modsocket.send(self.engine.flush());
@@ -116,6 +116,10 @@ impl Reactor {
                 Heard::NoRoom => return Served::Dry,
                 Heard::Nothing if self.engine.owes_acknowledgement() => {
                     self.count_overrun(now);
+                    if self.hold_back(now) {
+                        self.send(now);
+                        return Served::Dry;
+                    }
                     failures += usize::from(!self.acknowledge(now));
                 }
                 Heard::Nothing => {
@@ -124,7 +128,7 @@ impl Reactor {
                     return Served::Dry;
                 }
             }
-            if self.engine.is_fulfilled() {
+            if self.engine.is_fulfilled() && !self.hold_back(now) {
                 failures += usize::from(!self.acknowledge(now));
             }
             if failures >= PATIENCE {
@@ -137,6 +141,29 @@ impl Reactor {
         }
         self.send(now);
         Served::Remaining
+    }
+
+    /// Whether another router should follow first; until then the kernel waits for its acknowledgement.
+    fn hold_back(&mut self, now: Instant) -> bool {
+        if !self.engine.holds_back(now) {
+            self.held_back = false;
+            return false;
+        }
+        if !mem::replace(&mut self.held_back, true) {
+            // Whether it waits for as long as it takes hangs on what the kernel is about.
+            self.engine.look_now(now);
+            self.look_at_instance(now);
+        }
+        true
+    }
+
+    /// The kernel goes on if it does not have to wait any more.
+    pub(super) fn go_on(&mut self, now: Instant) {
+        if self.held_back && !self.hold_back(now) {
+            for (_, polled) in &mut self.sources {
+                polled.ready |= polled.source == Source::Kernel;
+            }
+        }
     }
 
     /// Receives one message into the outbox, which is sent first if it is full.

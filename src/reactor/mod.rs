@@ -135,6 +135,8 @@ pub struct Reactor {
     /// Whether the outbox waits for room in the network. Until then nothing is received from the
     /// kernel, nor acknowledged: its queue is the buffer.
     blocked: bool,
+    /// Whether the kernel waits for another router to follow.
+    held_back: bool,
     /// Whether the network was reported to have room since it had none.
     writable: bool,
     /// When the module is looked for again, if it is missing.
@@ -164,6 +166,7 @@ impl Reactor {
             signals: Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP]).map_err(failed)?,
             outbox: Outbox::new(SURELY_CARRIED),
             blocked: false,
+            held_back: false,
             writable: false,
             search: None,
             stopped_by: None,
@@ -225,6 +228,7 @@ impl Reactor {
                 self.look_for_module(now);
             }
             self.look_at_instance(now);
+            self.go_on(now);
             self.flush_kernel(now);
             self.dismiss_due(now);
             for key in 0..self.sources.capacity() {
@@ -274,7 +278,8 @@ impl Reactor {
     fn deadline(&self) -> Option<Instant> {
         // What is due cannot go before there is room for it.
         let due = self.engine.due().filter(|_| !self.blocked);
-        let flush = self.engine.flush_due().filter(|_| !self.blocked);
+        let flush = self.engine.flush_due();
+        let flush = flush.filter(|_| !self.blocked && !self.held_back);
         let message = self.engine.message_due().filter(|_| !self.blocked);
         let deadlines = [
             self.engine.deadline(),

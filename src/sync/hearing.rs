@@ -22,8 +22,9 @@ const ASKED: Duration = Duration::from_millis(30);
 /// How soon those who call are answered, at the latest.
 const ANSWER: Duration = Duration::from_millis(60);
 
-/// After how many datagrams of a node it is told that they came.
-const REPORT: i32 = 128;
+/// After how many datagrams of a node it is told that they came: an eighth of what it can repeat, within
+/// these bounds.
+const REPORT: (i32, i32) = (8, 128);
 
 /// What becomes of sessions from the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,9 @@ impl Sync {
         if !serves {
             peer.want_nothing();
         }
-        if ahead(peer.reported, peer.received.whole()) >= REPORT {
+        let oldest = peer.hello.map_or(header.number, |hello| hello.oldest);
+        let often = (ahead(oldest, header.number) / 8).clamp(REPORT.0, REPORT.1);
+        if ahead(peer.reported, peer.received.whole()) >= often {
             peer.reported = peer.received.whole();
             self.hellos.hasten(now);
         }

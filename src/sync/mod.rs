@@ -13,6 +13,7 @@ mod giving;
 mod hearing;
 mod hellos;
 mod merge;
+mod pacing;
 mod peer;
 mod pulling;
 mod random;
@@ -23,6 +24,7 @@ mod ring;
 mod serial;
 mod speaking;
 mod standing;
+mod strangers;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -30,14 +32,17 @@ use std::time::{Duration, Instant};
 pub use hearing::{Contents, Delivery, Part};
 pub use merge::{Table, keep_later};
 pub use peer::Peer;
+pub use strangers::Stranger;
 
 use crate::wire::extension::{Header, Kind, Node};
 use giving::Giving;
 use hellos::Hellos;
+use pacing::Pacing;
 use pulling::Pulling;
 use random::Random;
 use repeats::Repeats;
 use ring::Ring;
+use strangers::Strangers;
 
 /// The most nodes that are known at a time. Of others, sessions are taken as from upstream's daemons.
 const MOST_PEERS: usize = 32;
@@ -90,6 +95,8 @@ pub struct Tally {
     pub doubled: u64,
     /// Datagrams that could not be repeated any more, or were too many, so that tables were read.
     pub given_up: u64,
+    /// How often the kernel was made to wait for a peer.
+    pub held_back: u64,
     /// Own datagrams that were repeated.
     pub repeated: u64,
     /// Parts of the own table that were given.
@@ -104,7 +111,7 @@ pub struct Tally {
 
 impl Tally {
     /// What was counted, in the operator's words.
-    pub fn counts(&self) -> [(&'static str, u64); 9] {
+    pub fn counts(&self) -> [(&'static str, u64); 10] {
         [
             ("datagrams missed", self.lost),
             ("of those, made up for", self.repaired),
@@ -114,6 +121,7 @@ impl Tally {
             ),
             ("datagrams that came twice", self.doubled),
             ("own datagrams repeated", self.repeated),
+            ("made the kernel wait for a peer", self.held_back),
             ("parts of the own table given", self.parts_given),
             ("parts of other tables taken", self.parts_taken),
             ("messages to the other daemons", self.messages_sent),
@@ -138,6 +146,8 @@ pub struct Sync {
     repeats: Repeats,
     giving: Giving,
     pulling: Pulling,
+    pacing: Pacing,
+    strangers: Strangers,
     /// Which instance's table is served, if any.
     kernel: Option<u32>,
     /// How many sessions it had when it was looked at last.
@@ -169,6 +179,8 @@ impl Sync {
             repeats: Repeats::new(now),
             giving: Giving::new(now, options.table_interval),
             pulling: Pulling::default(),
+            pacing: Pacing::default(),
+            strangers: Strangers::default(),
             kernel: None,
             sessions: 0,
             now,
@@ -203,6 +215,21 @@ impl Sync {
     /// The other nodes.
     pub fn peers(&self) -> &[Peer] {
         &self.peers
+    }
+
+    /// The time that was told last.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Those who send sessions without numbers, as upstream's daemons do, and when they did last.
+    pub fn strangers(&self) -> &[Stranger] {
+        self.strangers.known()
+    }
+
+    /// Sessions without a number came.
+    pub fn on_plain(&mut self, now: Instant, source: SocketAddr) {
+        self.strangers.heard(now, source);
     }
 
     /// What passed.

@@ -79,6 +79,8 @@ pub struct Peer {
     pub repaired: u64,
     /// Its numbers up to there were reported to it.
     pub reported: u32,
+    /// Whether the kernel does not wait for it any more until it follows again.
+    pub is_excused: bool,
 }
 
 impl Peer {
@@ -98,6 +100,7 @@ impl Peer {
             lost: 0,
             repaired: 0,
             reported: number,
+            is_excused: false,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::wire::update::Update;
 const MOST: usize = 256;
 
 /// At most so many datagrams at once, and after that one each [`PAUSE`]: 2,000 a second.
-const BURST: u32 = 64;
+const BURST: u32 = 32;
 const PAUSE: Duration = Duration::from_micros(500);
 
 /// What is to be repeated.

@@ -25,8 +25,9 @@ struct Slot {
 }
 
 impl Slot {
+    /// Even one without a byte has a place: those behind it are newer.
     fn overlaps(&self, at: usize, length: usize) -> bool {
-        self.at < at + length && at < self.at + self.length
+        self.at < at + length.max(1) && at < self.at + self.length.max(1)
     }
 }
 
@@ -66,6 +67,25 @@ impl Ring {
         self.last
             .wrapping_add(1)
             .wrapping_sub(self.slots.len() as u32)
+    }
+
+    /// How many bytes it keeps at most.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many bytes were sent after the datagram of that number, as far as they are still there: all
+    /// of them if it is not.
+    pub fn bytes_after(&self, number: u32) -> usize {
+        let index = ahead(self.oldest(), number.wrapping_add(1));
+        let first =
+            usize::try_from(index).map_or(self.slots.front(), |index| self.slots.get(index));
+        match first {
+            _ if index < 0 => self.size(),
+            Some(first) if first.at < self.next => self.next - first.at,
+            Some(first) => self.size() - first.at + self.next,
+            None => 0,
+        }
     }
 
     /// Keeps a datagram, whose number is the last one's and 1, in place of the oldest.
@@ -212,6 +232,23 @@ mod tests {
         assert_eq!(ring.oldest(), 3);
         record(&mut ring, 3, 40);
         assert_eq!(known(&mut ring, 9), [3]);
+    }
+
+    #[test]
+    fn what_was_sent_after_a_datagram_is_measured_around_the_end() {
+        let mut ring = Ring::new(4096);
+        for number in 1..=3 {
+            record(&mut ring, number, 1000);
+        }
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|n| ring.bytes_after(n)),
+            [3000, 2000, 1000, 0, 0]
+        );
+        record(&mut ring, 4, 1000);
+        record(&mut ring, 5, 1000);
+        // The 96 bytes at the end are passed over.
+        assert_eq!(ring.bytes_after(3), 2096);
+        assert_eq!(ring.bytes_after(0), ring.size(), "the first one is gone");
     }
 
     proptest! {

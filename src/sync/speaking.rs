@@ -26,6 +26,7 @@ impl Sync {
         let own = [
             self.standing_due(),
             self.pulling.due,
+            self.pacing_due(),
             self.repeats.due(),
             self.giving.due(),
         ];

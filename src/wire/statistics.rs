@@ -9,6 +9,9 @@ use super::netlink::Attribute;
 /// What there is now: BIB entries and sessions. Everything else counts events.
 const GAUGES: [u16; 2] = [4, SESSIONS];
 
+/// Advertises, in Jool 4.1.13; other versions have something else there, or nothing.
+const ADVERTISES: usize = 81;
+
 /// Sessions that there are now.
 const SESSIONS: u16 = 5;
 
@@ -48,6 +51,11 @@ impl Statistics {
     /// How many sessions the instance has.
     pub fn sessions(&self) -> u64 {
         self.sessions
+    }
+
+    /// How many advertises were begun, where the version is known to count them.
+    pub fn advertises(&self) -> u64 {
+        self.counted.get(ADVERTISES).copied().unwrap_or_default()
     }
 
     /// Whether some other instance must have counted these, for something is less than `before`.
