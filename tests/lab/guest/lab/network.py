@@ -20,8 +20,8 @@ HOST4 = "192.0.2.8"
 # Everything in here is h4 too: as many distinct destinations as wanted.
 MANY_HOSTS4 = "198.18.0.0/15"
 
-SYNC6 = {"j": "2001:db8:ff08::1", "k": "2001:db8:ff08::2"}
-SYNC4 = {"j": "198.51.100.1", "k": "198.51.100.2"}
+SYNC6 = {"j": "2001:db8:ff08::1", "k": "2001:db8:ff08::2", "l": "2001:db8:ff08::3"}
+SYNC4 = {"j": "198.51.100.1", "k": "198.51.100.2", "l": "198.51.100.3"}
 
 _LINKS = """
 link add six-j netns sw type veth peer name six netns j
@@ -33,6 +33,13 @@ link add four-h netns sw type veth peer name eth0 netns h4
 """
 
 _SYNC = "link add sync netns j type veth peer name sync netns k\n"
+
+# With a third router: a switch of its own.
+_SYNC_SWITCH = """
+link add sync type bridge mcast_snooping 0
+link set sync up
+""" + "".join(f"link add sync-{node} type veth peer name sync netns {node}\nlink set sync-{node} master sync up\n"
+              for node in "jkl")
 
 # Without an IGMP or MLD querier, snooping would stop forwarding multicast after a while.
 _SWITCH = """
@@ -140,6 +147,18 @@ class Network:
         """Up, with both its addresses: those of IPv6 go when it goes down."""
         ip(_ROUTER_SYNC.format(sync6=SYNC6[name], sync4=SYNC4[name]), name)
 
+    def add_third(self):
+        """A third NAT64, l, that only hears what the others say: no host sends through it. The sync link is new, and
+        becomes a switch."""
+        ip("netns add l\n")
+        sysctl("l", ipv6__conf__default__accept_dad=0, ipv6__conf__default__accept_ra=0)
+        ip("link delete sync", "j")
+        ip(_SYNC_SWITCH, "sw")
+        ip("link set lo up\n", "l")
+        for name in "jkl":
+            self.set_up_sync(name)
+        self.wait_for_links(("sw", "j", "k", "l"))
+
     @staticmethod
     def wait_for_links(names):
         """The kernel takes up to a second to notice a new link, and drops what is sent over it meanwhile."""
@@ -153,7 +172,7 @@ class Network:
 
     @staticmethod
     def _delete():
-        for name in NAMESPACES:
+        for name in (*NAMESPACES, "l"):
             with contextlib.suppress(CommandFailed):
                 command("ip", "netns", "delete", name)
 

@@ -33,6 +33,8 @@ class Stage:
         self.network = Network()
         self.j = Instance("j")
         self.k = Instance("k")
+        # There is one only if a scenario adds it.
+        self.l = None
         self.daemons = []
         self._open = contextlib.ExitStack()
         self._details_shown = False
@@ -77,13 +79,20 @@ class Stage:
         self._details_shown = True
         for daemon in self.daemons:
             detail(f"log of {daemon}", daemon.log())
-        for name, instance in (("J", self.j), ("K", self.k)):
+        for instance in filter(None, (self.j, self.k, self.l)):
             lines = instance.tables().splitlines()
-            detail(f"sessions at {name} ({len(lines)})", "\n".join(lines[:MOST_SHOWN]))
+            detail(f"sessions at {instance.namespace.upper()} ({len(lines)})", "\n".join(lines[:MOST_SHOWN]))
 
     def add_instances(self, **options):
         self.j.add(**options)
         self.k.add(**options)
+
+    def add_third(self, kind):
+        """A third router, L, with a daemon of this kind. It comes before the others' daemons: their link is made anew.
+        """
+        self.network.add_third()
+        self.l = Instance("l").add()
+        return self.start(kind, "l")
 
     def start(self, kind, namespace, netsocket=None, **options):
         """Starts a daemon, by default with the manual's example, and waits until it hears everything."""

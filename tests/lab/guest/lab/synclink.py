@@ -1,4 +1,4 @@
-"""When each session crossed the sync link: a capture in front of K's daemon, read back session by session."""
+"""When each session crossed the sync link: a capture in front of a daemon, read back session by session."""
 
 import signal
 import socket
@@ -22,8 +22,11 @@ DESTINATION4 = slice(24, 28)
 class SyncLink:
     """Captures J's datagrams while it is entered. A full buffer would hide some, so it is large."""
 
+    def __init__(self, namespace="k"):
+        self._namespace = namespace
+
     def __enter__(self):
-        with inside("k"), open(LOG, "w") as log:
+        with inside(self._namespace), open(LOG, "w") as log:
             self._tcpdump = subprocess.Popen(
                 ["tcpdump", "-n", "-i", "sync", "-B", "65536", "-w", CAPTURE,
                  f"udp dst port {GROUP_PORT} and src host {SYNC6['j']}"], stderr=log)

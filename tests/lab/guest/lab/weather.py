@@ -15,18 +15,18 @@ SEED = 64
 
 
 class Weather:
-    """What came of it so far, over all ends."""
+    """What came of it so far, at some ends or at all."""
 
     def __init__(self, ends):
         self._ends = ends
 
-    def lost(self):
+    def lost(self, *ends):
         """Packets that were dropped: nearly all are the daemons' datagrams."""
-        return sum(self._statistics(end)["drops"] for end in self._ends)
+        return sum(self._statistics(end)["drops"] for end in ends or self._ends)
 
-    def kilobytes(self):
+    def kilobytes(self, *ends):
         """What got through, with the headers."""
-        return sum(self._statistics(end)["bytes"] for end in self._ends) // 1000
+        return sum(self._statistics(end)["bytes"] for end in ends or self._ends) // 1000
 
     @staticmethod
     def _statistics(end):
