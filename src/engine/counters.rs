@@ -4,7 +4,8 @@
 //! [`Counters::kernel_sent`] + [`Counters::releases`] = [`Counters::net_sent`] + what was lost as
 //! [`Reason::NotSent`] or [`Reason::InterfaceMissing`] + [`Counters::shared`] + [`Counters::withheld`]; and of bytes of sessions:
 //! `kernel_sent` = `net_sent` + [`Counters::unsent`] + those of the updates that are merged, held,
-//! or lost as [`Reason::HeldNotSent`] or [`Reason::OtherFormat`].
+//! or lost as [`Reason::HeldNotSent`] or [`Reason::OtherFormat`], less those that were
+//! [told again](Counters::restated).
 
 use std::fmt;
 use std::io::{self, Write};
@@ -48,6 +49,8 @@ pub struct Counters {
     pub waits: u64,
     /// Updates of sessions that gave way to newer ones of the same session.
     pub merged: u64,
+    /// Updates of sessions that were told again, for another router told something older.
+    pub restated: u64,
     /// Updates that are held now, until their session's window ends.
     pub held: u64,
     /// Batches of which nothing went out at once, because all their updates are merged or held.
@@ -63,6 +66,8 @@ pub struct Counters {
     pub converted: u64,
     /// Sessions from the network whose lifetime was longer than any of the instance.
     pub shortened: u64,
+    /// Sessions from the network of which this router has told something as new, or newer.
+    pub known: u64,
     /// Sessions that came late, and were not as new as the kernel's own.
     pub older: u64,
     /// What passed between the nodes of the group.
@@ -78,6 +83,7 @@ impl Default for Counters {
             net_sent: Traffic::default(),
             waits: 0,
             merged: 0,
+            restated: 0,
             held: 0,
             withheld: 0,
             releases: 0,
@@ -85,6 +91,7 @@ impl Default for Counters {
             unsent: 0,
             converted: 0,
             shortened: 0,
+            known: 0,
             older: 0,
             group: Tally::default(),
             lost: [0; Reason::ALL.len()],
@@ -107,6 +114,7 @@ impl Counters {
 
     pub(super) fn follow(&mut self, refreshes: &Refreshes) {
         self.merged = refreshes.merged();
+        self.restated = refreshes.restated();
         self.held = refreshes.held() as u64;
     }
 
@@ -148,6 +156,7 @@ impl fmt::Display for Counters {
             ("parts made of held updates", self.releases),
             ("parts that shared a datagram", self.shared),
             ("bytes not sent", self.unsent),
+            ("updates told again", self.restated),
         ] {
             if count != 0 {
                 write!(f, "; {what}: {count}")?;
@@ -168,6 +177,10 @@ impl fmt::Display for Counters {
             if count != 0 {
                 write!(f, "; {what}: {count}")?;
             }
+        }
+        if self.known != 0 {
+            let known = self.known;
+            write!(f, "; sessions of which newer was told: {known}")?;
         }
         if self.older != 0 {
             write!(f, "; late sessions older than the kernel's: {}", self.older)?;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::refresh::Heard;
 use super::{Engine, Event, FromNetwork, Reason};
 use crate::outbox::{Kind, Outbox, Taken};
 use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
@@ -10,6 +11,7 @@ use crate::wire::extension::{Datagram, Header};
 use crate::wire::globals::Global;
 use crate::wire::request::Add;
 use crate::wire::session::Format;
+use crate::wire::update::Update;
 
 /// Sessions that came late, at the place of a datagram's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +126,15 @@ impl Engine {
     pub(super) fn follow_sync(&mut self, now: Instant) {
         let serves = self.has_module() && self.watch.is_on();
         let kernel = serves.then(|| self.watch.incarnation());
+        let time = self.time(now);
         let Some(sync) = &mut self.sync else {
             return;
         };
-        sync.serve(now, kernel, self.watch.sessions());
+        if sync.serve(now, kernel, self.watch.sessions()) {
+            if let Some(refreshes) = &mut self.refreshes {
+                refreshes.forget_known(time);
+            }
+        }
         sync.elapse(now);
         for news in sync.news() {
             self.journal.note(Event::Group(news));
@@ -223,6 +230,46 @@ impl Engine {
         }
     }
 
+    /// Leaves out of the sessions behind the headroom those of which this router has told something that
+    /// is as new, and moves the others together. Returns their bytes.
+    pub(super) fn leave_out_known(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> usize {
+        let time = self.time(now);
+        let format = self.format_of(buffer);
+        let (Some(refreshes), Some(timeouts), Some(_)) =
+            (&mut self.refreshes, self.watch.timeouts(), &self.sync)
+        else {
+            return length;
+        };
+        let contents = buffer.get_mut(Add::HEADROOM..Add::HEADROOM + length);
+        let Some(contents) = contents.filter(|_| !refreshes.is_empty()) else {
+            return length;
+        };
+        let size = format.size();
+        let mut left = 0;
+        for at in (0..length).step_by(size) {
+            let Some(attribute) = contents.get(at..at + size) else {
+                break;
+            };
+            let heard = Update::read(attribute, format).map_or(Heard::New, |theirs| {
+                refreshes.hear(time, &theirs, &timeouts)
+            });
+            if heard == Heard::New {
+                if left != at {
+                    contents.copy_within(at..at + size, left);
+                }
+                left += size;
+            }
+        }
+        self.counters.follow(refreshes);
+        self.counters.known += ((length - left) / size) as u64;
+        left
+    }
+
     /// How the sessions behind the headroom are written, if the module has not told its own way.
     fn format_of(&self, buffer: &[u8]) -> Format {
         let size = buffer.get(Add::HEADROOM..).and_then(|b| b.first_chunk());
@@ -245,7 +292,8 @@ impl Engine {
     ) -> FromNetwork {
         let format = self.format_of(buffer);
         let timeouts = self.watch.timeouts();
-        let contents = buffer.get_mut(Add::HEADROOM..Add::HEADROOM + late.length);
+        let length = self.leave_out_known(now, buffer, late.length);
+        let contents = buffer.get_mut(Add::HEADROOM..Add::HEADROOM + length);
         let kept = contents
             .zip(timeouts)
             .and_then(|(contents, timeouts)| keep_later(contents, format, &timeouts, table));
@@ -262,7 +310,7 @@ impl Engine {
         if let Some(part) = &late.part {
             sync.took_part(now, part, late.length / size);
         }
-        self.counters.older += ((late.length - kept) / size) as u64;
+        self.counters.older += ((length - kept) / size) as u64;
         match Add::finish(buffer, kept).filter(|_| kept > 0) {
             Some(total) => FromNetwork::Add(total),
             None => FromNetwork::Ignore,

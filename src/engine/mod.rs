@@ -216,8 +216,9 @@ impl Engine {
             return;
         }
         self.give_up_held(now);
-        let merged = self.counters.merged;
-        self.refreshes = limits.map(|limits| Refreshes::new(limits, seed).having_merged(merged));
+        let (merged, restated) = (self.counters.merged, self.counters.restated);
+        self.refreshes =
+            limits.map(|limits| Refreshes::new(limits, seed).having_merged(merged, restated));
         self.counters.held = 0;
     }
 

@@ -165,10 +165,12 @@ impl Engine {
         is_pool4_old: bool,
     ) -> FromNetwork {
         let admitted = match self.admit(now, source, buffer, length, is_pool4_old) {
-            Ok(0) => return FromNetwork::Ignore,
-            Ok(admitted) => admitted,
+            Ok(admitted) => self.leave_out_known(now, buffer, admitted),
             Err(verdict) => return verdict,
         };
+        if admitted == 0 {
+            return FromNetwork::Ignore;
+        }
         match Add::finish(buffer, admitted) {
             Some(total) => FromNetwork::Add(total),
             None => {

@@ -266,10 +266,11 @@ impl Sync {
 
     /// Which instance is served, by a number that is another one for each, and how many sessions it has.
     /// A new one is empty, or nobody knows what it has.
-    pub fn serve(&mut self, now: Instant, kernel: Option<u32>, sessions: u32) {
+    /// Tells whether it is another one than before.
+    pub fn serve(&mut self, now: Instant, kernel: Option<u32>, sessions: u32) -> bool {
         self.sessions = sessions;
         if self.kernel == kernel {
-            return;
+            return false;
         }
         self.kernel = kernel;
         self.was_complete = false;
@@ -283,6 +284,7 @@ impl Sync {
             }
         }
         self.plan(now);
+        true
     }
 
     /// What others have to give was not taken by the kernel.

@@ -11,6 +11,10 @@
 //! Memory is fixed. A session that finds no place takes that of the one that was told longest ago
 //! and has nothing held; if all have, it passes without a place, unmerged.
 
+mod hearing;
+
+pub use hearing::Heard;
+
 use crate::wire::update::{Body, Destination6, Update};
 
 /// How many sessions have a place, and how long a window is.
@@ -104,6 +108,9 @@ pub struct Refreshes {
     swept: u64,
     held: usize,
     merged: u64,
+    restated: u64,
+    /// What was reported before is of a kernel that may have lost it.
+    known_from: u64,
 }
 
 impl Refreshes {
@@ -127,13 +134,15 @@ impl Refreshes {
             swept: 0,
             held: 0,
             merged: 0,
+            restated: 0,
+            known_from: 0,
         }
     }
 
-    /// As those of before, which had merged so many updates.
+    /// As those of before, which had merged and told again so many updates.
     #[must_use]
-    pub fn having_merged(mut self, merged: u64) -> Self {
-        self.merged = merged;
+    pub fn having_merged(mut self, merged: u64, restated: u64) -> Self {
+        (self.merged, self.restated) = (merged, restated);
         self
     }
 
@@ -358,6 +367,18 @@ impl Refreshes {
         if list != TOLD {
             self.occupied |= 1 << list;
         }
+    }
+
+    /// As the one that was told longest ago.
+    fn link_first(&mut self, at: usize) {
+        let first = self.lists[TOLD].first;
+        self.entries[at].before = NONE;
+        self.entries[at].after = first;
+        match first {
+            NONE => self.lists[TOLD].last = at as u32,
+            first => self.entries[first as usize].before = at as u32,
+        }
+        self.lists[TOLD].first = at as u32;
     }
 
     fn unlink(&mut self, list: usize, at: usize) {

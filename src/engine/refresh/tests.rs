@@ -5,10 +5,10 @@ use crate::engine::thin::thin;
 use crate::wire::session::{Format, Protocol, Session, State, Timer};
 use proptest::prelude::*;
 
-const WINDOW: u64 = 1000;
-const UDP: u32 = 300_000;
+pub const WINDOW: u64 = 1000;
+pub const UDP: u32 = 300_000;
 
-fn refreshes(sessions: usize) -> Refreshes {
+pub fn refreshes(sessions: usize) -> Refreshes {
     let limits = Limits {
         window: WINDOW as u32,
         sessions,
@@ -36,7 +36,7 @@ fn update(session: &Session, format: Format) -> Update {
     Update::read(&bytes, format).unwrap()
 }
 
-fn refresh(number: u16, expiration: u32) -> Update {
+pub fn refresh(number: u16, expiration: u32) -> Update {
     let session = Session {
         expiration,
         ..session(number)
@@ -44,7 +44,7 @@ fn refresh(number: u16, expiration: u32) -> Update {
     update(&session, Format::Flat)
 }
 
-fn change(number: u16, state: State) -> Update {
+pub fn change(number: u16, state: State) -> Update {
     let session = Session {
         state,
         ..session(number)
@@ -52,7 +52,7 @@ fn change(number: u16, state: State) -> Update {
     update(&session, Format::Flat)
 }
 
-fn due(refreshes: &mut Refreshes, now: u64) -> Vec<Update> {
+pub fn due(refreshes: &mut Refreshes, now: u64) -> Vec<Update> {
     std::iter::from_fn(|| refreshes.next_due(now)).collect()
 }
 

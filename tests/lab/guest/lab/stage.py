@@ -111,6 +111,11 @@ class Stage:
                               modsocket=modsocket, **options)
         return start(self.pair[0], "j"), start(self.pair[1], "k")
 
+    def wait_until_in_sync(self):
+        """Until our daemons have read each other's tables."""
+        for daemon in self.daemons:
+            wait_for(f"{daemon} to be in sync", daemon.log, lambda log: "standing: in sync" in log)
+
     def stop_daemons(self):
         for daemon in self.daemons:
             daemon.stop()

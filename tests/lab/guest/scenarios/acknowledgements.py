@@ -58,6 +58,7 @@ def none_is_owed(stage, link):
 def our_daemon(stage):
     fill("j", MANY_BATCHES * SESSIONS_PER_BATCH)
     at_j, _ = stage.start_pair()
+    stage.wait_until_in_sync()
     before = stage.j.statistics()
     calls = calls_during(at_j.process.pid, lambda: advertise(stage))
     sends = calls.get("sendto", 0)

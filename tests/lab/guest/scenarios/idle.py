@@ -1,4 +1,4 @@
-"""our daemon sleeps while nothing happens: one thread, and a look at its instance now and then"""
+"""our daemon sleeps while nothing happens: one thread, a look at its instance now and then, a hello each second"""
 
 import os
 import time
@@ -13,12 +13,15 @@ WAITS = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
 LOOKS = {"sendto", "setsockopt", "recvmsg"}
 PERIOD_SECONDS = 3
 MOST = (IDLE_SECONDS // PERIOD_SECONDS + 1) * (2 * len(LOOKS) + 1)
+# A hello each second, in both directions.
+HELLOS = {"sendmmsg", "recvmmsg"}
+MOST_WITH_HELLOS = MOST + (IDLE_SECONDS + 2) * 2 * (len(HELLOS) // 2 + 1)
 
 
 def run(stage):
     stage.family = "ipv6"
     stage.add_instances()
-    at_j, _ = stage.start_pair()
+    at_j, _ = stage.start_pair(netsocket={"extensions": False})
     process = at_j.process.pid
     stage.check_equal("the daemon has one thread", 1, len(os.listdir(f"/proc/{process}/task")))
 
@@ -35,6 +38,16 @@ def run(stage):
     # Or an strace that sees nothing would look like a daemon that sleeps.
     calls = calls_during(process, lambda: make_a_session(stage))
     stage.check("not idle, strace does see its other calls", calls.keys() - WAITS - LOOKS, "more than waiting and looking", calls)
+
+    stage.stop_daemons()
+    at_j, _ = stage.start_pair()
+    stage.wait_until_in_sync()
+    time.sleep(3)
+    calls = calls_during(at_j.process.pid, lambda: time.sleep(IDLE_SECONDS))
+    stage.check("idle, with extensions it also says and hears hello", calls.keys() == WAITS & calls.keys() | LOOKS | HELLOS,
+                WAITS | LOOKS | HELLOS, calls)
+    stage.check(f"at most {MOST_WITH_HELLOS} in {IDLE_SECONDS} s", sum(calls.values()) <= MOST_WITH_HELLOS,
+                f"at most {MOST_WITH_HELLOS}", calls)
 
 
 def make_a_session(stage):

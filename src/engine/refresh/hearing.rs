@@ -1,0 +1,207 @@
+//! What others say of the sessions that this router told of.
+//!
+//! When another router takes a session over, each may still have something to say of it: an update that
+//! was held, or waited in a kernel's queue, comes after newer ones of the other. Whoever told the newer
+//! one does not take the older one, and tells its own again for the sake of all others who heard both.
+
+use super::{NONE, Refreshes};
+use crate::wire::lifetime::{TOLERANCE, Timeouts, idle};
+use crate::wire::update::Update;
+
+/// What is known of a session that another router tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing that is newer.
+    New,
+    /// What this router told is as new, or newer.
+    Known,
+}
+
+impl Refreshes {
+    /// Whether this router has told of anything.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whatever was reported until now, the kernel may not have any more.
+    pub fn forget_known(&mut self, now: u64) {
+        self.known_from = now;
+    }
+
+    /// How many updates were told again.
+    pub fn restated(&self) -> u64 {
+        self.restated
+    }
+
+    /// Another router tells `theirs`.
+    pub fn hear(&mut self, now: u64, theirs: &Update, timeouts: &Timeouts) -> Heard {
+        let chain = self.chain_of(&theirs.body);
+        let Some(at) = self.find(chain, theirs) else {
+            return Heard::New;
+        };
+        if self.reported(at) < self.known_from {
+            return Heard::New;
+        }
+        let ours = self.as_of(now, at);
+        let (their_idle, our_idle) = (idle(theirs, timeouts), idle(&ours, timeouts));
+        if their_idle.saturating_add(TOLERANCE) < our_idle {
+            self.give_way(at);
+            return Heard::New;
+        }
+        let is_older = our_idle.saturating_add(TOLERANCE) < their_idle;
+        if is_older || !ours.body.is_same_stage(&theirs.body) {
+            self.restate(now, at, &ours);
+        }
+        Heard::Known
+    }
+
+    /// When the kernel reported it last.
+    fn reported(&self, at: usize) -> u64 {
+        let entry = &self.entries[at];
+        let after = Some(entry.held_after).filter(|&after| after != NONE);
+        entry.told + u64::from(after.unwrap_or_default())
+    }
+
+    /// What the kernel reported last of a session, with the lifetime that is left.
+    fn as_of(&self, now: u64, at: usize) -> Update {
+        let entry = &self.entries[at];
+        let expiration = match entry.held_after {
+            NONE => entry.told_expiration,
+            _ => entry.expiration,
+        };
+        let elapsed = now.saturating_sub(self.reported(at));
+        let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX);
+        Update {
+            body: entry.body,
+            destination6: self.destinations.get(at).copied(),
+            expiration: expiration.saturating_sub(elapsed),
+        }
+    }
+
+    /// What is held of a session is not told any more.
+    fn give_way(&mut self, at: usize) {
+        if self.release(at) {
+            self.merged += 1;
+        }
+        // The first to be given up: another router tells of it now.
+        self.link_first(at);
+    }
+
+    /// Tells an update again in an eighth of a window, if it is not held anyway.
+    fn restate(&mut self, now: u64, at: usize, ours: &Update) {
+        if self.entries[at].held_after != NONE || ours.expiration == 0 {
+            return;
+        }
+        self.unlink(super::TOLD, at);
+        if self.deadline().is_none_or(|due| due > now) {
+            self.swept = now >> self.shift;
+        }
+        let since = self.window - self.window / 8;
+        let entry = &mut self.entries[at];
+        entry.told = now.saturating_sub(since);
+        entry.held_after = (now - entry.told) as u32;
+        (entry.told_expiration, entry.expiration) = (ours.expiration, ours.expiration);
+        self.held += 1;
+        self.restated += 1;
+        self.link(self.moment_of(at), at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::super::tests::{UDP, WINDOW, change, due, refresh, refreshes};
+    use super::*;
+    use crate::wire::session::State;
+
+    const TIMEOUTS: Timeouts = Timeouts {
+        tcp_established: 7_200_000,
+        tcp_transitory: 240_000,
+        udp: UDP,
+        icmp: 60_000,
+    };
+
+    #[test]
+    fn of_a_session_that_this_router_did_not_tell_of_everything_is_new() {
+        let mut refreshes = refreshes(4);
+        assert_eq!(refreshes.hear(0, &refresh(1, UDP), &TIMEOUTS), Heard::New);
+    }
+
+    #[test]
+    fn what_another_router_translated_later_is_new_and_what_is_held_is_not_told_any_more() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(0, &refresh(1, UDP));
+        assert_eq!(refreshes.offer(100, &refresh(1, UDP)), Verdict::Hold);
+        assert_eq!(refreshes.hear(500, &refresh(1, UDP), &TIMEOUTS), Heard::New);
+        assert_eq!(due(&mut refreshes, 2 * WINDOW), []);
+        assert_eq!((refreshes.merged(), refreshes.held()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_older_is_known_and_the_newer_is_told_again_once() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(1000, &refresh(1, UDP));
+        for _ in 0..3 {
+            let older = refresh(1, UDP - 700);
+            assert_eq!(refreshes.hear(1100, &older, &TIMEOUTS), Heard::Known);
+        }
+        assert_eq!(due(&mut refreshes, 1100), []);
+        assert_eq!(due(&mut refreshes, 1300), [refresh(1, UDP - 300)]);
+        assert_eq!(due(&mut refreshes, 9 * WINDOW), []);
+        assert_eq!(refreshes.restated(), 1);
+    }
+
+    #[test]
+    fn what_is_the_same_is_known_and_nothing_is_told_again() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(0, &refresh(1, UDP));
+        let same = refresh(1, UDP - 130);
+        assert_eq!(refreshes.hear(100, &same, &TIMEOUTS), Heard::Known);
+        assert_eq!(due(&mut refreshes, 9 * WINDOW), []);
+    }
+
+    #[test]
+    fn of_two_stages_at_the_same_time_the_own_one_stays_and_is_told_again() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(0, &change(1, State::V4FinReceived));
+        let other = change(1, State::Established);
+        assert_eq!(refreshes.hear(10, &other, &TIMEOUTS), Heard::Known);
+        assert_eq!(due(&mut refreshes, WINDOW).len(), 1);
+    }
+
+    #[test]
+    fn what_is_held_is_told_when_it_would_be_anyway() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(0, &refresh(1, UDP));
+        refreshes.offer(100, &refresh(1, UDP));
+        let older = refresh(1, UDP - 400);
+        assert_eq!(refreshes.hear(200, &older, &TIMEOUTS), Heard::Known);
+        assert_eq!((refreshes.held(), refreshes.restated()), (1, 0));
+    }
+
+    #[test]
+    fn what_was_told_for_another_kernel_is_not_known() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(0, &refresh(1, UDP));
+        refreshes.forget_known(50);
+        let older = refresh(1, UDP - 700);
+        assert_eq!(refreshes.hear(100, &older, &TIMEOUTS), Heard::New);
+        refreshes.offer(200, &refresh(1, UDP));
+        assert_eq!(refreshes.hear(300, &older, &TIMEOUTS), Heard::Known);
+    }
+
+    #[test]
+    fn one_that_gave_way_is_the_first_to_lose_its_place() {
+        let mut refreshes = refreshes(2);
+        refreshes.offer(0, &refresh(1, UDP));
+        refreshes.offer(1, &refresh(2, UDP));
+        refreshes.hear(500, &refresh(2, UDP), &TIMEOUTS);
+        refreshes.offer(600, &refresh(3, UDP));
+        let older = refresh(1, UDP - 900);
+        assert_eq!(refreshes.hear(600, &older, &TIMEOUTS), Heard::Known);
+        assert_eq!(
+            refreshes.hear(600, &refresh(2, UDP - 900), &TIMEOUTS),
+            Heard::New
+        );
+    }
+}
