@@ -27,7 +27,8 @@ def part(stage, seconds):
     stage.start_pair()
     with Client(stage.hosts) as before, Client(stage.hosts) as at_j, Client(stage.hosts) as at_k:
         known = before.make(**EACH)
-        complete_within(MOST_SECONDS, time.monotonic(), known, [stage.j], [stage.k]).check(stage, "before the partition")
+        first = complete_within(MOST_SECONDS, time.monotonic(), known, [stage.j], [stage.k])
+        first.check(stage, "before the partition")
         with partition() as weather:
             begun = time.monotonic()
             only_j = at_j.make(**EACH)

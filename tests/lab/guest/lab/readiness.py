@@ -38,7 +38,7 @@ class Readiness:
 
     @contextlib.contextmanager
     def watched(self, count):
-        """Asks all the while, and checks that it says yes at no moment at which the kernel has not yet `count` sessions.
+        """Asks all the while, and checks that it says yes at no moment at which the kernel has not `count` sessions.
 
         The kernel is asked after it: a table that is incomplete then was so before.
         """
@@ -54,7 +54,7 @@ class Readiness:
             over.set()
             thread.join()
         premature = [(status, sessions) for _, status, sessions in self._answers if status == MAY and sessions != count]
-        self._stage.check(f"jooldctl check does not say so while something is missing (asked {len(self._answers)} times)",
+        self._stage.check(f"jooldctl check says no while something is missing (asked {len(self._answers)} times)",
                           self._answers and not premature, f"{MAY} only with {count} sessions",
                           f"(status, sessions): {premature[:5]}")
 
@@ -65,7 +65,7 @@ class Readiness:
                 self._answers.append((time.monotonic(), status, size.read()))
 
     def figures(self, start):
-        """When it first said yes. As a text: there may be nothing to tell."""
+        """When it first said yes, if it did while it was watched."""
         if not self._asks:
             return {}
         first = next((moment - start for moment, status, _ in self._answers if status == MAY), None)

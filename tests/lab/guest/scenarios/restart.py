@@ -26,7 +26,8 @@ def run(stage):
     _, at_k = stage.start_pair()
     with Client(stage.hosts) as client:
         count = client.make(**BEFORE)
-        complete_within(PATIENCE_SECONDS, time.monotonic(), count, [stage.j], [stage.k]).check(stage, "before it is killed")
+        first = complete_within(PATIENCE_SECONDS, time.monotonic(), count, [stage.j], [stage.k])
+        first.check(stage, "before it is killed")
         readiness = Readiness(stage, at_k)
         readiness.check_is_ready("before it is killed", PATIENCE_SECONDS)
         at_k.process.kill()

@@ -92,7 +92,7 @@ def compare(figures):
 
 
 def luck(figures):
-    """Three standard deviations of the difference between two runs that lose each datagram with the same probability."""
+    """Three standard deviations of the difference between two runs that lose datagrams with the same probability."""
     lost, received = figures["datagrams lost to L"], figures["datagrams that L's daemon received"]
     datagrams = lost + received
     deviation = math.sqrt(2 * datagrams * LOSS / 100 * (1 - LOSS / 100))
