@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::network::Refused;
 use super::refresh::Heard;
 use super::{Engine, Event, FromNetwork, Reason};
 use crate::outbox::{Kind, Outbox, Taken};
@@ -220,13 +221,16 @@ impl Engine {
         let admitted = match length {
             // A stretch of a table may be empty.
             0 => Some(0),
-            _ => self.admit(now, source, buffer, length, false).ok(),
+            _ => match self.admit(now, source, buffer, length, false) {
+                Ok(length) => Some(length),
+                // It would be in that part however often that comes.
+                Err(Refused::Session) => part.map(|_| 0),
+                Err(Refused::Doubtful | Refused::Other) => None,
+            },
         };
-        match (admitted, part) {
-            (Some(length), part) => FromNetwork::Compare(Late { length, part }),
-            // What cannot be taken would come again for ever.
-            (None, Some(_)) => FromNetwork::Compare(Late { length: 0, part }),
-            (None, None) => FromNetwork::Ignore,
+        match admitted {
+            Some(length) => FromNetwork::Compare(Late { length, part }),
+            None => FromNetwork::Ignore,
         }
     }
 

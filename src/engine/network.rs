@@ -11,6 +11,17 @@ use crate::wire::request::Add;
 use crate::wire::session::Format;
 use crate::wire::update::Update;
 
+/// Why nothing of a datagram is for the kernel, which was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The instance should be looked at first.
+    Doubtful,
+    /// It has a session that no NAT64 can have.
+    Session,
+    /// It is something else.
+    Other,
+}
+
 impl Engine {
     /// Writes to the start of a receive buffer what seldom changes of [`FromNetwork::Add`].
     pub fn prepare(&mut self, buffer: &mut [u8]) {
@@ -166,7 +177,8 @@ impl Engine {
     ) -> FromNetwork {
         let admitted = match self.admit(now, source, buffer, length, is_pool4_old) {
             Ok(admitted) => self.leave_out_known(now, buffer, admitted),
-            Err(verdict) => return verdict,
+            Err(Refused::Doubtful) => return FromNetwork::Ask,
+            Err(Refused::Session | Refused::Other) => return FromNetwork::Ignore,
         };
         if admitted == 0 {
             return FromNetwork::Ignore;
@@ -180,8 +192,7 @@ impl Engine {
         }
     }
 
-    /// Checks the sessions behind the headroom. Returns how many bytes of them are for the kernel; the
-    /// verdict if they are not.
+    /// Checks the sessions behind the headroom. Returns how many bytes of them are for the kernel.
     pub(super) fn admit(
         &mut self,
         now: Instant,
@@ -189,7 +200,7 @@ impl Engine {
         buffer: &mut [u8],
         length: usize,
         is_pool4_old: bool,
-    ) -> Result<usize, FromNetwork> {
+    ) -> Result<usize, Refused> {
         let sessions = buffer
             .get_mut(Add::HEADROOM..Add::HEADROOM + length)
             .filter(|_| length <= Add::LONGEST)
@@ -211,12 +222,12 @@ impl Engine {
                 self.counters.converted += u64::from(converted);
                 self.counters.shortened += shortened as u64;
                 self.watch.doubt_pool4(now);
-                return Err(FromNetwork::Ask);
+                return Err(Refused::Doubtful);
             }
             Some(Err(refusal)) => return Err(self.refuse(now, source, refusal)),
             None => {
                 self.too_long(now, source);
-                return Err(FromNetwork::Ignore);
+                return Err(Refused::Other);
             }
         };
         self.counters.converted += u64::from(admitted.converted);
@@ -229,12 +240,7 @@ impl Engine {
         Ok(admitted.length)
     }
 
-    fn refuse(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        refusal: datagram::Refusal,
-    ) -> FromNetwork {
+    fn refuse(&mut self, now: Instant, source: SocketAddr, refusal: datagram::Refusal) -> Refused {
         use datagram::Refusal;
         match refusal {
             Refusal::Framing(problem) => self.lose(now, Reason::MalformedDatagram, || {
@@ -243,15 +249,18 @@ impl Engine {
             Refusal::OtherFormat(_) => {
                 self.lose(now, Reason::ForeignDatagram, || format!("from {source}"));
             }
-            Refusal::Session { number, problem } => self.lose(now, Reason::BadSession, || {
-                format!("session {}: {problem}; from {source}", number + 1)
-            }),
+            Refusal::Session { number, problem } => {
+                self.lose(now, Reason::BadSession, || {
+                    format!("session {}: {problem}; from {source}", number + 1)
+                });
+                return Refused::Session;
+            }
             // A joold that says more than upstream's does. (The other one is asked about first.)
             Refusal::OldPool4 { .. } | Refusal::NoSessions => {
                 self.counters.lose(Reason::NoSessions, 1)
             }
         }
-        FromNetwork::Ignore
+        Refused::Other
     }
 
     /// Whether nothing of a datagram is looked at, for nobody allowed its source to send. It is not

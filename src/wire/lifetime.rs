@@ -104,7 +104,7 @@ fn age(update: &Update, timeouts: &Timeouts) -> i64 {
 const OLDEST: i64 = 1 << 33;
 
 /// How far on a TCP connection of that state is, in copies that were used at the same time.
-fn progress(update: &Update) -> u8 {
+fn progress(update: &Update) -> (u8, std::cmp::Reverse<u8>) {
     const ORDER: [State; 7] = [
         State::V4Init,
         State::V6Init,
@@ -114,9 +114,10 @@ fn progress(update: &Update) -> u8 {
         State::BothFinReceived,
         State::Transitory,
     ];
-    let (state, _) = update.body.stage();
+    let (state, timer) = update.body.stage();
     let place = ORDER.iter().position(|&known| known as u8 == state);
-    place.map_or(0, |place| place as u8)
+    let place = place.map_or(0, |place| place as u8);
+    (place, std::cmp::Reverse(timer))
 }
 
 #[cfg(test)]
