@@ -127,13 +127,12 @@ impl Engine {
     pub(super) fn follow_sync(&mut self, now: Instant) {
         let serves = self.has_module() && self.watch.is_on();
         let kernel = serves.then(|| self.watch.incarnation());
-        let time = self.time(now);
         let Some(sync) = &mut self.sync else {
             return;
         };
         if sync.serve(now, kernel, self.watch.sessions()) {
             if let Some(refreshes) = &mut self.refreshes {
-                refreshes.forget_known(time);
+                refreshes.forget_known();
             }
         }
         sync.elapse(now);
@@ -228,10 +227,14 @@ impl Engine {
                 Err(Refused::Doubtful | Refused::Other) => None,
             },
         };
-        match admitted {
-            Some(length) => FromNetwork::Compare(Late { length, part }),
-            None => FromNetwork::Ignore,
-        }
+        let Some(length) = admitted else {
+            // It counts as received by now.
+            if let Some(sync) = self.sync.as_mut().filter(|_| part.is_none()) {
+                sync.miss_all(now);
+            }
+            return FromNetwork::Ignore;
+        };
+        FromNetwork::Compare(Late { length, part })
     }
 
     /// Leaves out of the sessions behind the headroom those of which this router has told something that

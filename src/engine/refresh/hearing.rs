@@ -23,9 +23,11 @@ impl Refreshes {
         self.entries.is_empty()
     }
 
-    /// Whatever was reported until now, the kernel may not have any more.
-    pub fn forget_known(&mut self, now: u64) {
-        self.known_from = now;
+    /// Another kernel is served, which may have nothing of what was reported until now.
+    pub fn forget_known(&mut self) {
+        for entry in &mut self.entries {
+            entry.is_known = false;
+        }
     }
 
     /// How many updates were told again.
@@ -39,7 +41,7 @@ impl Refreshes {
         let Some(at) = self.find(chain, theirs) else {
             return Heard::New;
         };
-        if self.reported(at) < self.known_from {
+        if !self.entries[at].is_known {
             return Heard::New;
         }
         let ours = self.as_of(now, at);
@@ -183,11 +185,14 @@ mod tests {
     fn what_was_told_for_another_kernel_is_not_known() {
         let mut refreshes = refreshes(4);
         refreshes.offer(0, &refresh(1, UDP));
-        refreshes.forget_known(50);
+        refreshes.offer(10, &refresh(1, UDP));
+        refreshes.forget_known();
         let older = refresh(1, UDP - 700);
         assert_eq!(refreshes.hear(100, &older, &TIMEOUTS), Heard::New);
-        refreshes.offer(200, &refresh(1, UDP));
-        assert_eq!(refreshes.hear(300, &older, &TIMEOUTS), Heard::Known);
+        assert_eq!(due(&mut refreshes, WINDOW).len(), 1, "what is held is told");
+        assert_eq!(refreshes.hear(WINDOW, &older, &TIMEOUTS), Heard::New);
+        refreshes.offer(WINDOW, &refresh(1, UDP));
+        assert_eq!(refreshes.hear(WINDOW + 1, &older, &TIMEOUTS), Heard::Known);
     }
 
     #[test]

@@ -60,6 +60,8 @@ struct Entry {
     expiration: u32,
     /// How long after `told` that was; [`NONE`] if nothing is held.
     held_after: u32,
+    /// Whether the kernel has reported it: the one before may have, and this one not have it.
+    is_known: bool,
     /// The next with the same hash.
     chain: u32,
     before: u32,
@@ -72,6 +74,7 @@ const VACANT: Entry = Entry {
     told_expiration: 0,
     expiration: 0,
     held_after: NONE,
+    is_known: false,
     chain: NONE,
     before: NONE,
     after: NONE,
@@ -109,8 +112,6 @@ pub struct Refreshes {
     held: usize,
     merged: u64,
     restated: u64,
-    /// What was reported before is of a kernel that may have lost it.
-    known_from: u64,
 }
 
 impl Refreshes {
@@ -135,7 +136,6 @@ impl Refreshes {
             held: 0,
             merged: 0,
             restated: 0,
-            known_from: 0,
         }
     }
 
@@ -171,6 +171,7 @@ impl Refreshes {
             self.admit(now, chain, update);
             return Verdict::Pass;
         };
+        self.entries[at].is_known = true;
         if self.must_pass(&self.entries[at], now, update) {
             if self.release(at) {
                 self.merged += 1;
@@ -329,6 +330,7 @@ impl Refreshes {
         if let (Some(own), Some(new)) = (self.destinations.get_mut(at), update.destination6) {
             *own = new;
         }
+        self.entries[at].is_known = true;
         self.entries[at].chain = self.chains[chain];
         self.chains[chain] = at as u32;
         self.tell(now, at, update);
