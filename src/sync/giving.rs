@@ -87,6 +87,11 @@ impl Giving {
         self.gives.clear();
     }
 
+    /// How many wait for parts.
+    pub fn waiting(&self) -> usize {
+        self.gives.len()
+    }
+
     /// When the next part may go.
     pub fn due(&self) -> Option<Instant> {
         (!self.gives.is_empty()).then(|| self.budget.next())

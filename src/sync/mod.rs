@@ -237,6 +237,12 @@ impl Sync {
         &self.tally
     }
 
+    /// How many ranges wait to be repeated, and how many nodes for the table.
+    #[doc(hidden)]
+    pub fn waiting(&self) -> [usize; 2] {
+        [self.repeats.waiting(), self.giving.waiting()]
+    }
+
     /// The trailer of a new datagram of sessions.
     pub fn stamp(&mut self) -> Header {
         self.number = self.number.wrapping_add(1);

@@ -47,6 +47,11 @@ impl Repeats {
         }
     }
 
+    /// How many ranges wait.
+    pub fn waiting(&self) -> usize {
+        self.ranges.len()
+    }
+
     /// When the next one may go.
     pub fn due(&self) -> Option<Instant> {
         (!self.ranges.is_empty()).then(|| self.budget.next())

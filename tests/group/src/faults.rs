@@ -1,0 +1,165 @@
+//! What goes wrong, and how it becomes good again.
+
+use std::time::Duration;
+
+use crate::world::{Event, World};
+
+/// The end of a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restore {
+    /// A router has power again.
+    Power(usize),
+    /// A router's daemon starts.
+    Daemon(usize),
+    /// A router's instance is made anew.
+    Instance(usize),
+    /// What these routers send reaches those.
+    Network(Vec<(usize, usize)>),
+    /// The sessions of one router go through another.
+    Failover(usize, usize),
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl World {
+    /// Something goes wrong.
+    pub fn on_fault(&mut self) {
+        if !self.is_active() {
+            return;
+        }
+        let mean = self.setting.faults;
+        let next = self.fate.time(mean / 4, mean * 7 / 4);
+        self.at(self.now + next, Event::Fault);
+        let node = self.fate.below(self.nodes.len());
+        let long = self.fate.time(SECOND / 5, 8 * SECOND);
+        match self.fate.below(100) {
+            0..12 => {
+                let says_farewell = self.fate.chance(0.6);
+                self.stop(node, says_farewell);
+                self.at(self.now + long, Event::Restore(Restore::Daemon(node)));
+                self.fail_over(node, 0.5);
+            }
+            12..22 => self.recreate_instance(node, long),
+            22..32 => self.lose_power(node, long),
+            32..45 => self.overrun(node),
+            45..60 => self.part(long),
+            60..68 => self.pause(node),
+            68..84 => {
+                let to = self.fate.below(self.nodes.len());
+                self.on_restore(Restore::Failover(node, to));
+            }
+            _ => self.move_some(),
+        }
+    }
+
+    /// It is good again.
+    pub fn on_restore(&mut self, restore: Restore) {
+        self.say(|_| format!("{restore:?}"));
+        match restore {
+            Restore::Power(node) => self.power_on(node),
+            Restore::Daemon(node) => self.start(node),
+            Restore::Instance(node) => {
+                let kernel = self.nodes[node].kernel.as_ref();
+                if kernel.is_some_and(|kernel| kernel.instance().is_none()) {
+                    self.create_instance(node);
+                }
+            }
+            Restore::Network(links) => {
+                for (from, to) in links {
+                    self.blocked[from][to] = false;
+                }
+            }
+            Restore::Failover(from, to) => {
+                for owner in &mut self.owners {
+                    if *owner == from {
+                        *owner = to;
+                    }
+                }
+            }
+        }
+    }
+
+    fn recreate_instance(&mut self, node: usize, long: Duration) {
+        let Some(kernel) = &mut self.nodes[node].kernel else {
+            return;
+        };
+        kernel.remove();
+        self.say(|_| format!("{node} has no instance"));
+        match self.fate.chance(0.5) {
+            true => self.create_instance(node),
+            false => self.at(self.now + long, Event::Restore(Restore::Instance(node))),
+        }
+        self.fail_over(node, 0.3);
+    }
+
+    fn lose_power(&mut self, node: usize, long: Duration) {
+        self.say(|_| format!("{node} loses power"));
+        (self.nodes[node].kernel, self.nodes[node].daemon) = (None, None);
+        self.at(self.now + long, Event::Restore(Restore::Power(node)));
+        self.fail_over(node, 0.9);
+    }
+
+    fn overrun(&mut self, node: usize) {
+        let messages = self.fate.between(1, 4) as u32;
+        if let Some(daemon) = &mut self.nodes[node].daemon {
+            daemon.socket().overrun(messages);
+            self.say(|_| format!("{node} has no room for {messages} messages of the kernel"));
+        }
+    }
+
+    /// Some routers do not hear others.
+    fn part(&mut self, long: Duration) {
+        let sides: Vec<_> = self.nodes.iter().map(|_| self.fate.chance(0.5)).collect();
+        let is_one_way = self.fate.chance(0.2);
+        let mut links = Vec::new();
+        for from in 0..sides.len() {
+            for to in 0..sides.len() {
+                let cut = sides[from] != sides[to] && (sides[from] || !is_one_way);
+                if cut && !self.blocked[from][to] {
+                    self.blocked[from][to] = true;
+                    links.push((from, to));
+                }
+            }
+        }
+        self.say(|_| format!("cut: {links:?}"));
+        self.at(self.now + long, Event::Restore(Restore::Network(links)));
+    }
+
+    fn pause(&mut self, node: usize) {
+        let until = self.now + self.fate.time(SECOND / 100, SECOND / 2);
+        self.nodes[node].paused_until = until;
+        self.say(|_| format!("{node} does not run its daemon until {until:?}"));
+    }
+
+    /// Maybe, and soon, another router takes over.
+    fn fail_over(&mut self, from: usize, chance: f64) {
+        if self.fate.chance(chance) {
+            let to = self.fate.below(self.nodes.len());
+            let when = self.now + self.fate.time(Duration::ZERO, 2 * SECOND);
+            self.at(when, Event::Restore(Restore::Failover(from, to)));
+        }
+    }
+
+    fn move_some(&mut self) {
+        let share = self.fate.share();
+        for id in 0..self.owners.len() {
+            if self.fate.chance(share) {
+                self.owners[id] = self.fate.below(self.nodes.len());
+            }
+        }
+        self.say(|_| format!("{:.0} % of the sessions move", share * 100.0));
+    }
+
+    /// Everything is good from now on.
+    pub fn heal(&mut self) {
+        self.say(|_| "all is good".to_owned());
+        for row in &mut self.blocked {
+            row.fill(false);
+        }
+        for node in 0..self.nodes.len() {
+            self.power_on(node);
+            self.on_restore(Restore::Instance(node));
+            self.start(node);
+        }
+    }
+}

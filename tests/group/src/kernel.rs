@@ -1,0 +1,344 @@
+//! A router's Jool, and what of the truth its table reflects.
+
+use std::time::Duration;
+
+use jool_simulated::entry;
+use jool_simulated::instance::Instance;
+use jool_simulated::module::{Module, Outgoing};
+use jool_simulated::requests;
+use jool_simulated::table::{Entry, PROTOCOLS, milliseconds};
+use joold::sync::Table;
+use joold::wire::globals::Global;
+use joold::wire::instance::{Refusal, Snapshot};
+use joold::wire::jool::{InstanceName, Message, Version};
+use joold::wire::netlink::{self, Attribute};
+use joold::wire::page::Key;
+use joold::wire::pool4::Pool4;
+use joold::wire::request::Address;
+use joold::wire::session::{self, Format, Protocol, Session, State, Timer};
+use joold::wire::update::Update;
+
+use crate::sessions::{self, Id, Use, Uses};
+
+/// The port id of the daemon's socket.
+pub const PORT: u32 = 4711;
+
+/// How many sessions a page has.
+const PAGE: usize = 26;
+
+/// `ESRCH`: there is no such instance.
+const NO_INSTANCE: i32 = 3;
+
+/// A copy of a session was replaced by one that a daemon brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Which session.
+    pub id: Id,
+    /// When the packet was that the replaced copy reflected; nothing if there was none, or it could not
+    /// tell.
+    pub before: Option<i64>,
+    /// The same of the copy that came.
+    pub after: i64,
+    /// How much later than any packet it claims to have been used.
+    pub invented: i64,
+    /// Whether it can tell.
+    pub is_certain: bool,
+}
+
+/// A module with at most one instance.
+#[derive(Debug)]
+pub struct Kernel {
+    module: Module,
+    name: InstanceName,
+    timeouts: [u32; 4],
+    /// Another number for each instance that there was.
+    pub generation: u32,
+    /// When the last packet was that each session reflects, by [`Id`]; nothing where none is there.
+    truth: Vec<Option<i64>>,
+}
+
+impl Kernel {
+    /// A router that has just been switched on.
+    pub fn new(generation: u32, timeouts: [u32; 4], now: Duration) -> Self {
+        let mut kernel = Self {
+            module: Module::new(Version::SUPPORTED, now),
+            name: InstanceName::DEFAULT,
+            timeouts,
+            generation,
+            truth: Vec::new(),
+        };
+        kernel.create(now);
+        kernel
+    }
+
+    /// `jool instance add`; one that is there makes place.
+    pub fn create(&mut self, now: Duration) {
+        let globals = &mut self.module.add_instance(self.name, now).globals;
+        let [established, transitory, udp, icmp] = self.timeouts;
+        (globals.tcp_established, globals.tcp_transitory) = (established, transitory);
+        (globals.udp, globals.icmp) = (udp, icmp);
+        self.generation += 1;
+        self.truth.clear();
+    }
+
+    /// `jool instance remove`.
+    pub fn remove(&mut self) {
+        self.module.remove_instance(&self.name);
+        self.truth.clear();
+    }
+
+    /// Turns synchronization on, as upstream's users do by hand.
+    pub fn turn_on(&mut self, deadline: u32) {
+        if let Some(instance) = self.module.instance_mut(&self.name) {
+            instance.globals.ss_enabled = true;
+            instance.globals.ss_flush_deadline = deadline;
+        }
+    }
+
+    /// Whom requests are for.
+    pub fn address(&self) -> Address {
+        requests::address(&self.module, self.name.as_str())
+    }
+
+    /// The type of the module's messages.
+    pub fn family(&self) -> u16 {
+        self.module.family().unwrap_or_default()
+    }
+
+    /// The instance, if there is one.
+    pub fn instance(&self) -> Option<&Instance> {
+        self.module.instance(&self.name)
+    }
+
+    /// A session of the table.
+    pub fn find(&self, id: Id) -> Option<Entry> {
+        let (instance, key) = (self.instance()?, sessions::key(id));
+        let place = |key: Key| (key.source4, key.destination4);
+        let behind = key.before().map(place);
+        let (table, globals) = (instance.table(), &instance.globals);
+        let entry = table
+            .list_after(sessions::protocol(id), behind, globals)
+            .next()?;
+        let found = (entry.session.source4, entry.session.destination4);
+        (found == place(key)).then_some(entry)
+    }
+
+    /// When the last packet was that a session reflects.
+    pub fn reflects(&self, id: Id) -> Option<i64> {
+        self.truth.get(id).copied().flatten()
+    }
+
+    fn set_truth(&mut self, id: Id, packet: Option<i64>) {
+        if self.truth.len() <= id {
+            self.truth.resize(id + 1, None);
+        }
+        self.truth[id] = packet;
+    }
+
+    /// A packet leaves a session in that stage. Returns what the module has to say, and whether its
+    /// queue had room for the update.
+    pub fn translate(
+        &mut self,
+        id: Id,
+        stage: (State, Timer),
+        now: Duration,
+    ) -> (Option<Outgoing>, bool) {
+        let dropped = |kernel: &Self| {
+            let instance = kernel.instance();
+            instance.map_or(0, |instance| instance.statistics().sessions_dropped)
+        };
+        let before = dropped(self);
+        let session = sessions::session(id, stage);
+        let out = self.module.translate(&self.name, &session, now);
+        self.set_truth(id, Some(milliseconds(now)));
+        (out, dropped(self) == before)
+    }
+
+    /// When [`Kernel::tick`] is due.
+    pub fn next_tick(&self) -> Duration {
+        self.module.next_tick()
+    }
+
+    /// The module's timer.
+    pub fn tick(&mut self, now: Duration, uses: &mut Uses) -> Vec<Outgoing> {
+        let before: Vec<_> = self.all().collect();
+        let out = self.module.tick(now);
+        for (id, entry) in before {
+            match self.find(id) {
+                None => self.set_truth(id, None),
+                Some(after) if after.session.state != entry.session.state => {
+                    let begins = milliseconds(now);
+                    let packet = self.reflects(id).unwrap_or(begins);
+                    uses.add(id, Use { begins, packet });
+                }
+                Some(_) => (),
+            }
+        }
+        out
+    }
+
+    /// All sessions of the table.
+    pub fn all(&self) -> impl Iterator<Item = (Id, Entry)> + '_ {
+        self.instance().into_iter().flat_map(|instance| {
+            let globals = &instance.globals;
+            PROTOCOLS.into_iter().flat_map(move |protocol| {
+                let list = instance.table().list(protocol, globals);
+                list.filter_map(|entry| Some((sessions::id_of(&entry.session)?, entry)))
+            })
+        })
+    }
+
+    /// What a daemon's socket sends. Returns the module's answers, and what became of sessions that
+    /// were to be added.
+    pub fn receive(
+        &mut self,
+        requests: &[u8],
+        now: Duration,
+        uses: &Uses,
+    ) -> (Vec<Outgoing>, Vec<Replaced>) {
+        let (mut out, mut replaced) = (Vec::new(), Vec::new());
+        for request in netlink::Messages::new(requests).map_while(Result::ok) {
+            let added = added(&request);
+            let before: Vec<_> = added.iter().map(|&(id, _)| self.certain(id)).collect();
+            out.extend(self.module.receive(request.bytes(), PORT, now));
+            for ((id, session), before) in added.into_iter().zip(before) {
+                replaced.extend(self.replaced(id, &session, before, now, uses));
+            }
+        }
+        self.module.forget_requests();
+        (out, replaced)
+    }
+
+    /// What a session reflects, if its stage tells that.
+    fn certain(&self, id: Id) -> Option<i64> {
+        let entry = self.find(id)?;
+        self.reflects(id)
+            .filter(|_| sessions::is_certain(&entry.session))
+    }
+
+    fn replaced(
+        &mut self,
+        id: Id,
+        session: &Session,
+        before: Option<i64>,
+        now: Duration,
+        uses: &Uses,
+    ) -> Option<Replaced> {
+        let entry = self.find(id)?;
+        let globals = &self.instance()?.globals;
+        if entry.session.state != session.state || !globals.ss_enabled {
+            return None;
+        }
+        let timeout = globals.timeout(session.protocol, session.timer);
+        let left = i64::from(session.expiration) - i64::from(timeout);
+        let begins = milliseconds(now) + left;
+        let used = uses.reflected(id, begins)?;
+        self.set_truth(id, Some(used.packet));
+        Some(Replaced {
+            id,
+            before,
+            after: used.packet,
+            invented: begins - used.begins,
+            is_certain: sessions::is_certain(session),
+        })
+    }
+
+    /// What the daemon is told that looks at the instance.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn look(&self) -> Result<Snapshot, Refusal> {
+        let Some(instance) = self.instance() else {
+            return Err(Refusal {
+                code: NO_INSTANCE,
+                text: b"This namespace lacks an instance named 'default'.".to_vec(),
+            });
+        };
+        let mut snapshot = Snapshot {
+            pool4: Some(Pool4::too_large()),
+            ..Snapshot::default()
+        };
+        for (number, value) in instance.globals.list(self.module.version()) {
+            snapshot.globals.take(&attribute(number, &value));
+        }
+        for (number, value) in instance.statistics().list(self.module.version()) {
+            let value = value.to_ne_bytes();
+            snapshot.statistics.take(&attribute(number, &value));
+        }
+        Ok(snapshot)
+    }
+
+    /// Gives the instance other globals.
+    pub fn change(&mut self, changes: &[(Global, u32)]) {
+        let mut container = Vec::new();
+        for &(global, value) in changes {
+            global.put(value, &mut container);
+        }
+        if let Some(instance) = self.module.instance_mut(&self.name) {
+            // These are values that the module takes.
+            let _ = instance.globals.update(&container);
+        }
+    }
+
+    /// The table as a daemon reads it.
+    pub fn table(&self, now: Duration) -> KernelTable<'_> {
+        KernelTable { kernel: self, now }
+    }
+}
+
+fn attribute(number: u16, value: &[u8]) -> Attribute<'_> {
+    Attribute {
+        number,
+        value,
+        offset: 0,
+    }
+}
+
+/// The sessions that a request wants added.
+fn added(request: &netlink::Message<'_>) -> Vec<(Id, Session)> {
+    let message = Message::new_checked(*request).ok();
+    let container = message.and_then(|message| message.sessions().ok()?);
+    let contents = container.map_or(&[][..], |container| container.value);
+    session::sessions(contents, Format::Flat)
+        .map_while(Result::ok)
+        .filter_map(|session| Some((sessions::id_of(&session)?, session)))
+        .collect()
+}
+
+/// See [`Kernel::table`].
+#[derive(Debug)]
+pub struct KernelTable<'a> {
+    kernel: &'a Kernel,
+    now: Duration,
+}
+
+impl Table for KernelTable<'_> {
+    fn page(
+        &mut self,
+        protocol: Protocol,
+        after: Option<Key>,
+        take: &mut dyn FnMut(Key, Update),
+    ) -> Option<Option<Key>> {
+        let instance = self.kernel.instance()?;
+        let after = after.map(|key| (key.source4, key.destination4));
+        let table = instance.table();
+        let mut list = table
+            .list_after(protocol, after, &instance.globals)
+            .peekable();
+        let mut last = None;
+        let mut bytes = Vec::new();
+        for row in list.by_ref().take(PAGE) {
+            bytes.clear();
+            entry::emit(&row, self.now, Format::Flat, &mut bytes);
+            let key = Key {
+                source4: row.session.source4,
+                destination4: row.session.destination4,
+            };
+            last = Some(key);
+            if let Some(update) = Update::read(&bytes, Format::Flat) {
+                take(key, update);
+            }
+        }
+        Some(last.filter(|_| list.peek().is_some()))
+    }
+}
