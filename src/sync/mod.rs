@@ -336,3 +336,6 @@ impl Sync {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! What a node does that hears of others.
+
+use super::*;
+use crate::engine::Standing;
+use crate::wire::extension::{Datagram, Hello};
+use crate::wire::page::Key;
+use crate::wire::session::{Format, Protocol};
+use crate::wire::update::Update;
+
+const PEER: Node = 7;
+
+/// A table without sessions.
+struct Empty;
+
+impl Table for Empty {
+    fn page(
+        &mut self,
+        _: Protocol,
+        _: Option<Key>,
+        _: &mut dyn FnMut(Key, Update),
+    ) -> Option<Option<Key>> {
+        Some(None)
+    }
+}
+
+/// A node that serves a kernel, and the time.
+struct Scene {
+    sync: Sync,
+    now: Instant,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let now = Instant::now();
+        let mut sync = Sync::new(Options::default(), 1, now);
+        sync.serve(now, Some(1), 0);
+        Self { sync, now }
+    }
+
+    /// `node` says hello, having sent so many datagrams.
+    fn hello(&mut self, node: Node, number: u32, standing: Standing) {
+        let hello = Hello {
+            standing: standing as u8,
+            is_calling: false,
+            period: 1000,
+            oldest: 1,
+            holes: 0,
+            sessions: 0,
+        };
+        let mut room = [0; 1232];
+        let length = hello.write(node, number, std::iter::empty(), &mut room);
+        self.hear(&room[..length]);
+    }
+
+    fn hear(&mut self, message: &[u8]) -> Contents {
+        let Datagram::Message(header) = Datagram::of(message) else {
+            panic!("no message");
+        };
+        let source = "[2001:db8::7]:6464".parse().unwrap();
+        self.sync
+            .on_message(self.now, source, header, message)
+            .unwrap()
+    }
+
+    /// What it says within that time.
+    fn said(&mut self, time: Duration) -> Vec<Kind> {
+        let end = self.now + time;
+        let mut said = Vec::new();
+        while self.sync.due() <= end {
+            self.now = self.now.max(self.sync.due());
+            self.sync.elapse(self.now);
+            let mut room = [0; 1232];
+            let length = self
+                .sync
+                .write(self.now, &mut room, Format::Flat, &mut Empty);
+            if let Datagram::Message(header) = Datagram::of(&room[..length]) {
+                said.push(header.kind);
+            }
+        }
+        self.now = end;
+        said
+    }
+}
+
+#[test]
+fn the_table_of_a_node_that_was_without_its_kernel_at_first_is_read_once_it_has_one() {
+    let mut scene = Scene::new();
+    scene.hello(PEER, 0, Standing::WithoutKernel);
+    let said = scene.said(Duration::from_millis(500));
+    assert!(!said.contains(&Kind::Pull), "it has no table: {said:?}");
+    scene.hello(PEER, 0, Standing::Starting);
+    let said = scene.said(Duration::from_millis(500));
+    assert!(said.contains(&Kind::Pull), "{said:?}");
+}
