@@ -10,6 +10,7 @@ use super::serial::ahead;
 use super::{MOST_PEERS, News, Sync, giving};
 use crate::wire::Malformed;
 use crate::wire::extension::{Ask, Header, Hello, Kind, Node, Pull, Stretch, TableHeader};
+use crate::wire::session::Format;
 
 /// How long a gap may be a datagram that another one overtook, and how much longer by chance, so that
 /// not all ask at once.
@@ -164,6 +165,12 @@ impl Sync {
         message: &[u8],
     ) -> Result<Contents, Malformed> {
         self.tally.messages_received += 1;
+        // Else one that was cut short would count as come.
+        match header.kind {
+            Kind::Repeat => check_rows(message, Header::SIZE)?,
+            Kind::Table => check_rows(message, TableHeader::SIZE)?,
+            Kind::Sessions | Kind::Hello | Kind::Ask | Kind::Pull => (),
+        }
         let Some(index) = self.meet(now, source, header) else {
             return Ok(Contents::Nothing);
         };
@@ -347,5 +354,18 @@ impl Sync {
             }
         }
         self.news.push(news);
+    }
+}
+
+/// Whether what stands behind so many bytes of a message is as long as sessions are in either format.
+fn check_rows(message: &[u8], from: usize) -> Result<(), Malformed> {
+    let (have, need) = (message.len(), from);
+    let length = have
+        .checked_sub(from)
+        .ok_or(Malformed::TooShort { have, need })?;
+    let fits = [Format::Flat, Format::Nested].map(|format| length % format.size() == 0);
+    match fits.contains(&true) {
+        true => Ok(()),
+        false => Err(Malformed::Behind(length % Format::Flat.size())),
     }
 }

@@ -92,3 +92,24 @@ fn the_table_of_a_node_that_was_without_its_kernel_at_first_is_read_once_it_has_
     let said = scene.said(Duration::from_millis(500));
     assert!(said.contains(&Kind::Pull), "{said:?}");
 }
+
+#[test]
+fn a_repeat_that_was_cut_short_is_asked_for_again() {
+    let mut scene = Scene::new();
+    scene.hello(PEER, 0, Standing::InSync);
+    scene.said(Duration::from_secs(1));
+    scene.hello(PEER, 1, Standing::InSync);
+    let kind = Kind::Repeat;
+    let header = Header {
+        kind,
+        node: PEER,
+        number: 1,
+    };
+    let mut repeat = header.to_bytes().to_vec();
+    repeat.extend([0; Format::Flat.size() - 1]);
+    let source = "[2001:db8::7]:6464".parse().unwrap();
+    let heard = scene.sync.on_message(scene.now, source, header, &repeat);
+    assert!(heard.is_err());
+    let said = scene.said(Duration::from_millis(100));
+    assert!(said.contains(&Kind::Ask), "{said:?}");
+}
