@@ -8,9 +8,10 @@ use joold::sync::Sync;
 use joold::wire::session::{State, Timer};
 
 use crate::daemon::{Daemon, Joold};
+use crate::faults::PAUSE;
 use crate::kernel::{Kernel, Replaced};
 use crate::report::{CLASS, Check};
-use crate::sessions::Id;
+use crate::sessions::{self, Id};
 use crate::told::Told;
 use crate::world::{Node, World};
 
@@ -20,9 +21,9 @@ const ANNOUNCED: Duration = Duration::from_secs(1);
 /// How much longer a session has to live to be asked for.
 const ALIVE: Duration = Duration::from_secs(1);
 
-/// How much later than any packet a copy may claim to have been used, in milliseconds: datagrams take
-/// so long.
-const INVENTED: i64 = 250;
+/// How much later than any packet a copy may claim to have been used, in milliseconds: a batch may wait
+/// for a daemon that is not run, and so may a datagram.
+const INVENTED: i64 = 2 * PAUSE.as_millis() as i64 + 150;
 
 /// How often the module looks for sessions whose time is up, in milliseconds.
 const CLEANING: i64 = 2_000;
@@ -54,7 +55,7 @@ impl World {
             if self.setting.upstream[node] {
                 continue;
             }
-            if one.is_certain && one.invented > INVENTED {
+            if one.is_certain && one.left > 1 && one.invented > INVENTED {
                 self.report.fail(Check::NoUseIsInvented, at, || {
                     format!("{node} has a copy of {id} that was used {one:?}")
                 });
@@ -125,8 +126,13 @@ impl World {
                         heard.checked = last.max(first - 1);
                     }
                 }
-                Some((number, Told { id, .. })) => {
-                    self.report.fail(Check::InSyncLacksNothing, self.now, || {
+                Some((number, told)) => {
+                    let check = match told.is_certain {
+                        true => Check::InSyncLacksNothing,
+                        false => Check::InSyncLacksNothingUncertain,
+                    };
+                    self.report.fail(check, self.now, || {
+                        let id = told.id;
                         format!("{node} lacks {id}, which {peer:08x} told in its datagram {number}")
                     });
                 }
@@ -166,9 +172,12 @@ impl World {
                 self.report.left_out += 1;
             } else if !self.is_equal(id, &joolds) {
                 let copies = self.copies(id, &joolds);
-                self.report.fail(Check::TablesAreEqual, self.now, || {
-                    format!("{id} differs: {copies}")
-                });
+                let check = match self.is_certain(id, &joolds) {
+                    true => Check::TablesAreEqual,
+                    false => Check::UncertainAreEqual,
+                };
+                self.report
+                    .fail(check, self.now, || format!("{id} differs: {copies}"));
             }
         }
     }
@@ -201,6 +210,12 @@ impl World {
             }
             _ => false,
         })
+    }
+
+    fn is_certain(&self, id: Id, joolds: &[usize]) -> bool {
+        let kernels = joolds.iter().map(|&node| self.nodes[node].kernel.as_ref());
+        let mut copies = kernels.filter_map(|kernel| kernel?.find(id));
+        copies.all(|copy| sessions::is_certain(&copy.session))
     }
 
     fn copies(&self, id: Id, joolds: &[usize]) -> String {

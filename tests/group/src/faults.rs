@@ -19,6 +19,9 @@ pub enum Restore {
     Failover(usize, usize),
 }
 
+/// For how long a daemon is not run at most.
+pub const PAUSE: Duration = Duration::from_millis(200);
+
 const SECOND: Duration = Duration::from_secs(1);
 
 impl World {
@@ -126,7 +129,7 @@ impl World {
     }
 
     fn pause(&mut self, node: usize) {
-        let until = self.now + self.fate.time(SECOND / 100, SECOND / 2);
+        let until = self.now + self.fate.time(SECOND / 100, PAUSE);
         self.nodes[node].paused_until = until;
         self.say(|_| format!("{node} does not run its daemon until {until:?}"));
     }

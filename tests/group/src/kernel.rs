@@ -41,6 +41,8 @@ pub struct Replaced {
     pub after: i64,
     /// How much later than any packet it claims to have been used.
     pub invented: i64,
+    /// How long it has to live, in milliseconds: one whose time is up tells nothing.
+    pub left: u32,
     /// Whether it can tell.
     pub is_certain: bool,
 }
@@ -239,6 +241,7 @@ impl Kernel {
             before,
             after: used.packet,
             invented: begins - used.begins,
+            left: session.expiration,
             is_certain: sessions::is_certain(session),
         })
     }

@@ -9,12 +9,17 @@ use std::time::Duration;
 pub enum Check {
     /// After a quiet time, all tables are equal.
     TablesAreEqual,
+    /// The same of TCP connections on a short timer, of which a copy does not tell when it was used
+    /// last: see [`joold::wire::lifetime`].
+    UncertainAreEqual,
     /// Nothing that a daemon adds makes a session older.
     NothingGrowsOlder,
     /// No copy claims to have been used when there was no packet.
     NoUseIsInvented,
     /// Who is in sync lacks nothing that was announced.
     InSyncLacksNothing,
+    /// The same of connections on a short timer.
+    InSyncLacksNothingUncertain,
     /// What is remembered has its bounds.
     MemoryIsBounded,
     /// What is said besides sessions has its bounds.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use joold::wire::extension::{Datagram, Header, Kind};
 use joold::wire::session::{Format, sessions};
 
-use crate::sessions::{Id, id_of};
+use crate::sessions::{Id, id_of, is_certain};
 
 /// A session in a datagram, and when it dies if nothing more is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Told {
     pub id: Id,
     /// Since the start of the run.
     pub dies: Duration,
+    /// Whether the copy tells when it was used last.
+    pub is_certain: bool,
 }
 
 /// All numbered datagrams, by the number of their node and their own.
@@ -31,7 +33,12 @@ impl Archive {
         let told = told.filter_map(|session| {
             let dies = now + Duration::from_millis(session.expiration.into());
             let id = id_of(&session)?;
-            Some(Told { id, dies })
+            let is_certain = is_certain(&session);
+            Some(Told {
+                id,
+                dies,
+                is_certain,
+            })
         });
         self.0.insert((header.node, header.number), told.collect());
     }

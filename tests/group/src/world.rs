@@ -461,8 +461,9 @@ impl World {
         }
         let mut bytes = bytes.clone();
         if is_lossy && self.network.chance(self.setting.truncated) {
-            let length = self.network.below(bytes.len());
-            bytes = bytes[..length].into();
+            // Not between two sessions: whoever could do that could as well leave them out.
+            let length = self.network.below(bytes.len()) | 1;
+            bytes = bytes[..length.min(bytes.len())].into();
         }
         let times = 1 + usize::from(self.network.chance(twice));
         for _ in 0..times {
