@@ -280,6 +280,10 @@ impl Sync {
         }
         self.kernel = kernel;
         self.was_complete = false;
+        if kernel.is_some() {
+            // What it translated before it was looked at, it told to nobody.
+            self.holes = self.holes.wrapping_add(1);
+        }
         self.hellos.hasten(now);
         self.pulling.end();
         self.giving.end();

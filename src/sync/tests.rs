@@ -62,8 +62,20 @@ impl Scene {
             .unwrap()
     }
 
-    /// What it says within that time.
+    /// Which kinds of messages it says within that time.
     fn said(&mut self, time: Duration) -> Vec<Kind> {
+        let messages = self.messages(time);
+        let headers = messages
+            .iter()
+            .filter_map(|message| match Datagram::of(message) {
+                Datagram::Message(header) => Some(header.kind),
+                _ => None,
+            });
+        headers.collect()
+    }
+
+    /// What it says within that time.
+    fn messages(&mut self, time: Duration) -> Vec<Vec<u8>> {
         let end = self.now + time;
         let mut said = Vec::new();
         while self.sync.due() <= end {
@@ -73,8 +85,8 @@ impl Scene {
             let length = self
                 .sync
                 .write(self.now, &mut room, Format::Flat, &mut Empty);
-            if let Datagram::Message(header) = Datagram::of(&room[..length]) {
-                said.push(header.kind);
+            if length > 0 {
+                said.push(room[..length].to_vec());
             }
         }
         self.now = end;
@@ -112,4 +124,19 @@ fn a_repeat_that_was_cut_short_is_asked_for_again() {
     assert!(heard.is_err());
     let said = scene.said(Duration::from_millis(100));
     assert!(said.contains(&Kind::Ask), "{said:?}");
+}
+
+#[test]
+fn others_read_the_table_of_an_instance_that_came_anew_for_it_may_have_told_nobody_of_its_sessions()
+{
+    let mut scene = Scene::new();
+    let mut holes = || {
+        let said = scene.messages(Duration::from_secs(2));
+        let hellos = said.iter().filter_map(|message| Hello::read(message).ok());
+        let last = hellos.map(|(hello, _)| hello.holes).last();
+        scene.sync.serve(scene.now, Some(2), 0);
+        last.unwrap()
+    };
+    let before = holes();
+    assert_ne!(holes(), before);
 }
