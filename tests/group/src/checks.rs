@@ -144,7 +144,9 @@ impl World {
     fn lacking(&self, node: usize, peer: u32, (first, last): (u32, u32)) -> Option<(u32, Told)> {
         let router = self.router_of(peer)?;
         self.archive.told(peer, first, last).find(|(_, told)| {
-            told.dies > self.now + ALIVE && !self.has(node, told.id) && self.has(router, told.id)
+            told.dies > self.now + ALIVE
+                && self.dies(node, told.id).is_none()
+                && self.dies(router, told.id) > Some(milliseconds(self.now + ALIVE))
         })
     }
 
@@ -188,7 +190,7 @@ impl World {
             .map(|&node| self.nodes[node].kernel.as_ref()?.find(id))
             .collect();
         let now = milliseconds(self.now);
-        let tolerance = self.setting.tolerance();
+        let tolerance = self.setting.tolerance() + INVENTED;
         let is_dying = |dies| dies < now + tolerance + CLEANING;
         if copies.iter().flatten().any(|copy| is_dying(copy.dies)) {
             return true;

@@ -507,9 +507,9 @@ impl World {
         })
     }
 
-    /// Whether a router's kernel has a session whose time is not up.
-    pub fn has(&self, node: usize, id: Id) -> bool {
-        let kernel = self.nodes[node].kernel.as_ref();
-        kernel.is_some_and(|kernel| kernel.find(id).is_some())
+    /// When a session of a router's kernel dies; nothing if it is not there.
+    pub fn dies(&self, node: usize, id: Id) -> Option<i64> {
+        let kernel = self.nodes[node].kernel.as_ref()?;
+        kernel.find(id).map(|entry| entry.dies)
     }
 }
