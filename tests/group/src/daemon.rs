@@ -148,6 +148,8 @@ pub struct Joold {
     /// What has come from the network and was not received yet.
     pub inbox: VecDeque<Datagram>,
     slots: Vec<Vec<u8>>,
+    /// Whether the kernel waits for another router to follow.
+    held_back: bool,
     /// Which of the kernel's instances it knows of.
     pub knows: u32,
 }
@@ -178,6 +180,7 @@ impl Joold {
             socket: Socket::default(),
             inbox: VecDeque::new(),
             slots: Vec::new(),
+            held_back: false,
             knows: 0,
         }
     }
@@ -189,6 +192,9 @@ impl Joold {
         self.collect_due(now, around);
         self.collect_messages(now, around);
         self.look_at_instance(now, around);
+        if self.held_back {
+            self.hold_back(now, around);
+        }
         self.flush_kernel(now, around);
         self.serve_kernel(now, around);
         self.serve_network(now, around);
@@ -202,7 +208,7 @@ impl Joold {
             self.engine.deadline(),
             self.engine.look_due(),
             self.engine.due(),
-            self.engine.flush_due(),
+            self.engine.flush_due().filter(|_| !self.held_back),
             self.engine.message_due(),
         ];
         deadlines.into_iter().flatten().min()
@@ -310,7 +316,7 @@ impl Joold {
     }
 
     fn flush_kernel(&mut self, now: Instant, around: &mut Around<'_>) {
-        if self.engine.flush_due().is_none_or(|due| due > now) {
+        if self.held_back || self.engine.flush_due().is_none_or(|due| due > now) {
             return;
         }
         let flush = self.engine.flush().to_vec();
@@ -339,6 +345,9 @@ impl Joold {
                 }
                 Receipt::Nothing if self.engine.owes_acknowledgement() => {
                     self.count_lost(now);
+                    if self.hold_back(now, around) {
+                        return self.send(now, around);
+                    }
                     self.acknowledge(around);
                 }
                 Receipt::Nothing => {
@@ -346,10 +355,23 @@ impl Joold {
                     return self.send(now, around);
                 }
             }
-            if self.engine.is_fulfilled() {
+            if self.engine.is_fulfilled() && !self.hold_back(now, around) {
                 self.acknowledge(around);
             }
         }
+    }
+
+    /// Whether another router should follow first.
+    fn hold_back(&mut self, now: Instant, around: &mut Around<'_>) -> bool {
+        if !self.engine.holds_back(now) {
+            self.held_back = false;
+            return false;
+        }
+        if !std::mem::replace(&mut self.held_back, true) {
+            self.engine.look_now(now);
+            self.look_at_instance(now, around);
+        }
+        true
     }
 
     fn on_message(&mut self, now: Instant, message: Outgoing, around: &mut Around<'_>) {
