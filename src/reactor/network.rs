@@ -174,39 +174,52 @@ impl Reactor {
 
     /// Has the kernel add the sessions of the first `count` datagrams.
     fn add(&mut self, now: Instant, count: usize) {
-        let own = self.netsocket.own().map(|own| (own.ip(), own.port()));
         let mut lengths = [0; SLOTS];
-        for (n, length) in lengths.iter_mut().enumerate().take(count) {
-            let Some((slot, arrival)) = self.netsocket.slot(n) else {
-                continue;
-            };
-            // Scopes are not compared: a loop may bring it back on another link.
-            let source = arrival.source;
-            if own == Some((source.ip(), source.port())) {
-                self.engine
-                    .lose(now, Reason::OwnDatagram, || format!("from {source}"));
-                continue;
-            }
-            if arrival.truncated {
-                self.engine.oversized(now, arrival.source);
-                continue;
-            }
-            let (source, long) = (arrival.source, arrival.length);
-            let mut verdict = self.engine.on_datagram(now, source, slot, long);
-            if verdict == FromNetwork::Ask {
-                self.look_at_instance(now);
-                let Some((slot, _)) = self.netsocket.slot(n) else {
-                    continue;
-                };
-                verdict = self.engine.again(now, source, slot, long);
-            }
+        for n in 0..count.min(SLOTS) {
+            let mut verdict = self.judge(now, n);
             if let FromNetwork::Compare(late) = verdict {
+                // With all that came before it.
+                self.pass_on(now, &mut lengths);
                 verdict = self.compare(now, n, late);
             }
             if let FromNetwork::Add(total) = verdict {
-                *length = total;
+                lengths[n] = total;
             }
         }
+        self.pass_on(now, &mut lengths);
+    }
+
+    /// What becomes of the `n`th datagram.
+    fn judge(&mut self, now: Instant, n: usize) -> FromNetwork {
+        let own = self.netsocket.own().map(|own| (own.ip(), own.port()));
+        let Some((slot, arrival)) = self.netsocket.slot(n) else {
+            return FromNetwork::Ignore;
+        };
+        // Scopes are not compared: a loop may bring it back on another link.
+        let source = arrival.source;
+        if own == Some((source.ip(), source.port())) {
+            self.engine
+                .lose(now, Reason::OwnDatagram, || format!("from {source}"));
+            return FromNetwork::Ignore;
+        }
+        if arrival.truncated {
+            self.engine.oversized(now, arrival.source);
+            return FromNetwork::Ignore;
+        }
+        let long = arrival.length;
+        let verdict = self.engine.on_datagram(now, source, slot, long);
+        if verdict != FromNetwork::Ask {
+            return verdict;
+        }
+        self.look_at_instance(now);
+        match self.netsocket.slot(n) {
+            Some((slot, _)) => self.engine.again(now, source, slot, long),
+            None => FromNetwork::Ignore,
+        }
+    }
+
+    /// Gives the kernel the requests in the slots, of which these are the lengths; none is left then.
+    fn pass_on(&mut self, now: Instant, lengths: &mut [usize; SLOTS]) {
         let requests = lengths
             .iter()
             .enumerate()
@@ -223,6 +236,7 @@ impl Reactor {
                 Ok(()) => self.engine.succeeded(Reason::AddNotSent),
                 Err(error) => self.engine.failed(now, Reason::AddNotSent, &error),
             });
+        lengths.fill(0);
     }
 
     /// Counts all that the network socket dropped and that is not counted yet.

@@ -132,8 +132,8 @@ fn others_read_the_table_of_an_instance_that_came_anew_for_it_may_have_told_nobo
     let mut scene = Scene::new();
     let mut holes = || {
         let said = scene.messages(Duration::from_secs(2));
-        let hellos = said.iter().filter_map(|message| Hello::read(message).ok());
-        let last = hellos.map(|(hello, _)| hello.holes).last();
+        let mut hellos = said.iter().filter_map(|message| Hello::read(message).ok());
+        let last = hellos.next_back().map(|(hello, _)| hello.holes);
         scene.sync.serve(scene.now, Some(2), 0);
         last.unwrap()
     };
