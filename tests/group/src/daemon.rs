@@ -400,7 +400,8 @@ impl Joold {
         }
     }
 
-    /// All that came together is looked at before the kernel has any of it, as by the reactor.
+    /// All that came together is looked at before the kernel has any of it, as by the reactor, but for
+    /// what is compared with what it has.
     fn serve_network(&mut self, now: Instant, around: &mut Around<'_>) {
         if self.engine.needs_preparation() {
             self.slots.clear();
@@ -412,7 +413,18 @@ impl Joold {
             for datagram in &datagrams {
                 let mut slot = self.fill(&datagram.bytes);
                 let length = datagram.bytes.len();
-                if let Some(total) = self.take(now, datagram.from, (&mut slot, length), around) {
+                let source = address_of(datagram.from);
+                let mut verdict = self.engine.on_datagram(now, source, &mut slot, length);
+                if verdict == FromNetwork::Ask {
+                    self.look_at_instance(now, around);
+                    verdict = self.engine.again(now, source, &mut slot, length);
+                }
+                if let FromNetwork::Compare(late) = verdict {
+                    self.request(&std::mem::take(&mut requests), around);
+                    let mut table = around.kernel.table(around.now);
+                    verdict = self.engine.compare(now, &mut slot, late, &mut table);
+                }
+                if let FromNetwork::Add(total) = verdict {
                     requests.extend_from_slice(&slot[..total]);
                 }
                 self.slots.push(slot);
@@ -432,29 +444,6 @@ impl Joold {
         slot.extend_from_slice(datagram);
         slot.resize(aligned(slot.len()) + 64, 0);
         slot
-    }
-
-    fn take(
-        &mut self,
-        now: Instant,
-        from: usize,
-        (slot, length): (&mut [u8], usize),
-        around: &mut Around<'_>,
-    ) -> Option<usize> {
-        let source = address_of(from);
-        let mut verdict = self.engine.on_datagram(now, source, slot, length);
-        if verdict == FromNetwork::Ask {
-            self.look_at_instance(now, around);
-            verdict = self.engine.again(now, source, slot, length);
-        }
-        if let FromNetwork::Compare(late) = verdict {
-            let mut table = around.kernel.table(around.now);
-            verdict = self.engine.compare(now, slot, late, &mut table);
-        }
-        match verdict {
-            FromNetwork::Add(total) => Some(total),
-            _ => None,
-        }
     }
 
     fn send(&mut self, now: Instant, around: &mut Around<'_>) {

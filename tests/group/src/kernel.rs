@@ -18,7 +18,7 @@ use joold::wire::request::Address;
 use joold::wire::session::{self, Format, Protocol, Session, State, Timer};
 use joold::wire::update::Update;
 
-use crate::sessions::{self, Id, Use, Uses};
+use crate::sessions::{self, Id, Uses};
 
 /// The port id of the daemon's socket.
 pub const PORT: u32 = 4711;
@@ -34,12 +34,12 @@ const NO_INSTANCE: i32 = 3;
 pub struct Replaced {
     /// Which session.
     pub id: Id,
-    /// When the packet was that the replaced copy reflected; nothing if there was none, or it could not
+    /// When the use was that the replaced copy reflected; nothing if there was none, or it could not
     /// tell.
     pub before: Option<i64>,
     /// The same of the copy that came.
     pub after: i64,
-    /// How much later than any packet it claims to have been used.
+    /// How much later than any use it claims to have been used.
     pub invented: i64,
     /// How long it has to live, in milliseconds: one whose time is up tells nothing.
     pub left: u32,
@@ -55,7 +55,7 @@ pub struct Kernel {
     timeouts: [u32; 4],
     /// Another number for each instance that there was.
     pub generation: u32,
-    /// When the last packet was that each session reflects, by [`Id`]; nothing where none is there.
+    /// When the last use was that each session reflects, by [`Id`]; nothing where none is there.
     truth: Vec<Option<i64>>,
 }
 
@@ -125,7 +125,7 @@ impl Kernel {
         (found == place(key)).then_some(entry)
     }
 
-    /// When the last packet was that a session reflects.
+    /// When the last use was that a session reflects.
     pub fn reflects(&self, id: Id) -> Option<i64> {
         self.truth.get(id).copied().flatten()
     }
@@ -169,9 +169,8 @@ impl Kernel {
             match self.find(id) {
                 None => self.set_truth(id, None),
                 Some(after) if after.session.state != entry.session.state => {
-                    let begins = milliseconds(now);
-                    let packet = self.reflects(id).unwrap_or(begins);
-                    uses.add(id, Use { begins, packet });
+                    uses.add(id, milliseconds(now));
+                    self.set_truth(id, Some(milliseconds(now)));
                 }
                 Some(_) => (),
             }
@@ -235,12 +234,12 @@ impl Kernel {
         let left = i64::from(session.expiration) - i64::from(timeout);
         let begins = milliseconds(now) + left;
         let used = uses.reflected(id, begins)?;
-        self.set_truth(id, Some(used.packet));
+        self.set_truth(id, Some(used));
         Some(Replaced {
             id,
             before,
-            after: used.packet,
-            invented: begins - used.begins,
+            after: used,
+            invented: begins - used,
             left: session.expiration,
             is_certain: sessions::is_certain(session),
         })

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub enum Check {
     /// After a quiet time, all tables are equal.
     TablesAreEqual,
-    /// The same of TCP connections on a short timer, of which a copy does not tell when it was used
-    /// last: see [`joold::wire::lifetime`].
+    /// The same of incoming SYNs, of which a copy does not tell when it was used last: see
+    /// [`joold::wire::lifetime`].
     UncertainAreEqual,
     /// Nothing that a daemon adds makes a session older.
     NothingGrowsOlder,
@@ -18,7 +18,7 @@ pub enum Check {
     NoUseIsInvented,
     /// Who is in sync lacks nothing that was announced.
     InSyncLacksNothing,
-    /// The same of connections on a short timer.
+    /// The same of incoming SYNs.
     InSyncLacksNothingUncertain,
     /// What is remembered has its bounds.
     MemoryIsBounded,

@@ -100,39 +100,28 @@ pub fn next_stage(id: Id, before: Option<&Entry>, random: &mut Random) -> Option
 
 /// Whether a copy in that stage tells when it was used last: see [`joold::wire::lifetime`].
 pub fn is_certain(session: &Session) -> bool {
-    session.protocol != Protocol::Tcp
-        || session.timer == Timer::Established
-        || session.state == State::BothFinReceived
+    session.protocol != Protocol::Tcp || session.timer != Timer::IncomingSyn
 }
 
-/// When a session's lifetime began anew, and when the packet was that this goes back to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Use {
-    /// In milliseconds since the start; as late as the packet, or later when a timer made an
-    /// established connection transitory.
-    pub begins: i64,
-    /// In milliseconds since the start.
-    pub packet: i64,
-}
-
-/// All uses of all sessions.
+/// When each session was really used, in milliseconds since the start: its packets, and the times when a
+/// kernel's timer made an established connection transitory, which counts as a reset.
 #[derive(Clone, Debug, Default)]
-pub struct Uses(Vec<Vec<Use>>);
+pub struct Uses(Vec<Vec<i64>>);
 
 impl Uses {
     /// A session was used.
-    pub fn add(&mut self, id: Id, new: Use) {
+    pub fn add(&mut self, id: Id, when: i64) {
         if self.0.len() <= id {
             self.0.resize(id + 1, Vec::new());
         }
-        self.0[id].push(new);
+        self.0[id].push(when);
     }
 
     /// The use that a copy reflects whose lifetime began at `begins`, milliseconds since the start: the
     /// last one before, but for what rounding takes off.
-    pub fn reflected(&self, id: Id, begins: i64) -> Option<Use> {
+    pub fn reflected(&self, id: Id, begins: i64) -> Option<i64> {
         let uses = self.0.get(id)?;
-        let fits = |one: &&Use| one.begins <= begins + 2;
+        let fits = |&&one: &&i64| one <= begins + 2;
         uses.iter().rev().find(fits).or(uses.first()).copied()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jool_simulated::table::milliseconds;
 
-use crate::sessions::{Use, next_stage};
+use crate::sessions::next_stage;
 use crate::world::{Event, World};
 
 /// How many sessions have half of the packets.
@@ -36,14 +36,7 @@ impl World {
             return;
         };
         let (out, was_queued) = kernel.translate(id, stage, self.now);
-        let now = milliseconds(self.now);
-        self.uses.add(
-            id,
-            Use {
-                begins: now,
-                packet: now,
-            },
-        );
+        self.uses.add(id, milliseconds(self.now));
         self.report.packets += 1;
         self.untold[id] |= !was_queued || self.setting.upstream[router];
         self.say(|_| format!("{router} translates {id}: {:?}", stage.0));
