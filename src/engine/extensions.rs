@@ -148,9 +148,13 @@ impl Engine {
             return;
         };
         match reason {
-            Reason::KernelOverrun | Reason::TruncatedMessage | Reason::HeldNotSent => {
+            Reason::KernelOverrun | Reason::TruncatedMessage => {
                 sync.lost_own(now);
+                if let Some(refreshes) = &mut self.refreshes {
+                    refreshes.forget_known();
+                }
             }
+            Reason::HeldNotSent => sync.lost_own(now),
             Reason::AddNotSent => sync.miss_all(now),
             _ => (),
         }
@@ -244,6 +248,7 @@ impl Engine {
         now: Instant,
         buffer: &mut [u8],
         length: usize,
+        is_late: bool,
     ) -> usize {
         let time = self.time(now);
         let format = self.format_of(buffer);
@@ -263,7 +268,7 @@ impl Engine {
                 break;
             };
             let heard = Update::read(attribute, format).map_or(Heard::New, |theirs| {
-                refreshes.hear(time, &theirs, &timeouts)
+                refreshes.hear(time, &theirs, &timeouts, is_late)
             });
             if heard == Heard::New {
                 if left != at {
@@ -299,7 +304,7 @@ impl Engine {
     ) -> FromNetwork {
         let format = self.format_of(buffer);
         let timeouts = self.watch.timeouts();
-        let length = self.leave_out_known(now, buffer, late.length);
+        let length = self.leave_out_known(now, buffer, late.length, true);
         let contents = buffer.get_mut(Add::HEADROOM..Add::HEADROOM + length);
         let kept = contents
             .zip(timeouts)

@@ -176,7 +176,7 @@ impl Engine {
         is_pool4_old: bool,
     ) -> FromNetwork {
         let admitted = match self.admit(now, source, buffer, length, is_pool4_old) {
-            Ok(admitted) => self.leave_out_known(now, buffer, admitted),
+            Ok(admitted) => self.leave_out_known(now, buffer, admitted, false),
             Err(Refused::Doubtful) => return FromNetwork::Ask,
             Err(Refused::Session | Refused::Other) => return FromNetwork::Ignore,
         };

@@ -23,7 +23,8 @@ impl Refreshes {
         self.entries.is_empty()
     }
 
-    /// Another kernel is served, which may have nothing of what was reported until now.
+    /// Another kernel is served, which may have nothing of what was reported until now; or something that
+    /// the kernel reported since was lost, and is newer.
     pub fn forget_known(&mut self) {
         for entry in &mut self.entries {
             entry.is_known = false;
@@ -35,8 +36,9 @@ impl Refreshes {
         self.restated
     }
 
-    /// Another router tells `theirs`.
-    pub fn hear(&mut self, now: u64, theirs: &Update, timeouts: &Timeouts) -> Heard {
+    /// Another router tells `theirs`. What is late is compared with the own by everybody who hears it, so
+    /// that nothing has to be told again.
+    pub fn hear(&mut self, now: u64, theirs: &Update, timeouts: &Timeouts, is_late: bool) -> Heard {
         let chain = self.chain_of(&theirs.body);
         let Some(at) = self.find(chain, theirs) else {
             return Heard::New;
@@ -51,7 +53,7 @@ impl Refreshes {
             return Heard::New;
         }
         let is_older = our_idle.saturating_add(TOLERANCE) < their_idle;
-        if is_older || !ours.body.is_same_stage(&theirs.body) {
+        if !is_late && (is_older || !ours.body.is_same_stage(&theirs.body)) {
             self.restate(now, at, &ours);
         }
         Heard::Known
@@ -85,7 +87,9 @@ impl Refreshes {
         if self.release(at) {
             self.merged += 1;
         }
-        // The first to be given up: another router tells of it now.
+        // The first to be given up: another router tells of it now, and what this one told is not the
+        // latest any more.
+        self.entries[at].is_known = false;
         self.link_first(at);
     }
 
@@ -126,7 +130,10 @@ mod tests {
     #[test]
     fn of_a_session_that_this_router_did_not_tell_of_everything_is_new() {
         let mut refreshes = refreshes(4);
-        assert_eq!(refreshes.hear(0, &refresh(1, UDP), &TIMEOUTS), Heard::New);
+        assert_eq!(
+            refreshes.hear(0, &refresh(1, UDP), &TIMEOUTS, false),
+            Heard::New
+        );
     }
 
     #[test]
@@ -134,7 +141,10 @@ mod tests {
         let mut refreshes = refreshes(4);
         refreshes.offer(0, &refresh(1, UDP));
         assert_eq!(refreshes.offer(100, &refresh(1, UDP)), Verdict::Hold);
-        assert_eq!(refreshes.hear(500, &refresh(1, UDP), &TIMEOUTS), Heard::New);
+        assert_eq!(
+            refreshes.hear(500, &refresh(1, UDP), &TIMEOUTS, false),
+            Heard::New
+        );
         assert_eq!(due(&mut refreshes, 2 * WINDOW), []);
         assert_eq!((refreshes.merged(), refreshes.held()), (1, 0));
     }
@@ -145,7 +155,7 @@ mod tests {
         refreshes.offer(1000, &refresh(1, UDP));
         for _ in 0..3 {
             let older = refresh(1, UDP - 700);
-            assert_eq!(refreshes.hear(1100, &older, &TIMEOUTS), Heard::Known);
+            assert_eq!(refreshes.hear(1100, &older, &TIMEOUTS, false), Heard::Known);
         }
         assert_eq!(due(&mut refreshes, 1100), []);
         assert_eq!(due(&mut refreshes, 1300), [refresh(1, UDP - 300)]);
@@ -158,7 +168,7 @@ mod tests {
         let mut refreshes = refreshes(4);
         refreshes.offer(0, &refresh(1, UDP));
         let same = refresh(1, UDP - 130);
-        assert_eq!(refreshes.hear(100, &same, &TIMEOUTS), Heard::Known);
+        assert_eq!(refreshes.hear(100, &same, &TIMEOUTS, false), Heard::Known);
         assert_eq!(due(&mut refreshes, 9 * WINDOW), []);
     }
 
@@ -167,7 +177,7 @@ mod tests {
         let mut refreshes = refreshes(4);
         refreshes.offer(0, &change(1, State::V4FinReceived));
         let other = change(1, State::Established);
-        assert_eq!(refreshes.hear(10, &other, &TIMEOUTS), Heard::Known);
+        assert_eq!(refreshes.hear(10, &other, &TIMEOUTS, false), Heard::Known);
         assert_eq!(due(&mut refreshes, WINDOW).len(), 1);
     }
 
@@ -177,7 +187,7 @@ mod tests {
         refreshes.offer(0, &refresh(1, UDP));
         refreshes.offer(100, &refresh(1, UDP));
         let older = refresh(1, UDP - 400);
-        assert_eq!(refreshes.hear(200, &older, &TIMEOUTS), Heard::Known);
+        assert_eq!(refreshes.hear(200, &older, &TIMEOUTS, false), Heard::Known);
         assert_eq!((refreshes.held(), refreshes.restated()), (1, 0));
     }
 
@@ -188,11 +198,14 @@ mod tests {
         refreshes.offer(10, &refresh(1, UDP));
         refreshes.forget_known();
         let older = refresh(1, UDP - 700);
-        assert_eq!(refreshes.hear(100, &older, &TIMEOUTS), Heard::New);
+        assert_eq!(refreshes.hear(100, &older, &TIMEOUTS, false), Heard::New);
         assert_eq!(due(&mut refreshes, WINDOW).len(), 1, "what is held is told");
-        assert_eq!(refreshes.hear(WINDOW, &older, &TIMEOUTS), Heard::New);
+        assert_eq!(refreshes.hear(WINDOW, &older, &TIMEOUTS, false), Heard::New);
         refreshes.offer(WINDOW, &refresh(1, UDP));
-        assert_eq!(refreshes.hear(WINDOW + 1, &older, &TIMEOUTS), Heard::Known);
+        assert_eq!(
+            refreshes.hear(WINDOW + 1, &older, &TIMEOUTS, false),
+            Heard::Known
+        );
     }
 
     #[test]
@@ -200,13 +213,35 @@ mod tests {
         let mut refreshes = refreshes(2);
         refreshes.offer(0, &refresh(1, UDP));
         refreshes.offer(1, &refresh(2, UDP));
-        refreshes.hear(500, &refresh(2, UDP), &TIMEOUTS);
+        refreshes.hear(500, &refresh(2, UDP), &TIMEOUTS, false);
         refreshes.offer(600, &refresh(3, UDP));
         let older = refresh(1, UDP - 900);
-        assert_eq!(refreshes.hear(600, &older, &TIMEOUTS), Heard::Known);
+        assert_eq!(refreshes.hear(600, &older, &TIMEOUTS, false), Heard::Known);
         assert_eq!(
-            refreshes.hear(600, &refresh(2, UDP - 900), &TIMEOUTS),
+            refreshes.hear(600, &refresh(2, UDP - 900), &TIMEOUTS, false),
             Heard::New
         );
+    }
+
+    #[test]
+    fn what_another_router_took_over_is_not_told_again_for_a_third_that_is_behind() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(0, &refresh(1, UDP));
+        assert_eq!(
+            refreshes.hear(500, &refresh(1, UDP), &TIMEOUTS, false),
+            Heard::New
+        );
+        let older = refresh(1, UDP - 9000);
+        assert_eq!(refreshes.hear(600, &older, &TIMEOUTS, false), Heard::New);
+        assert_eq!(due(&mut refreshes, 9 * WINDOW), []);
+    }
+
+    #[test]
+    fn what_is_late_is_known_and_nothing_is_told_again() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(0, &refresh(1, UDP));
+        let older = refresh(1, UDP - 9000);
+        assert_eq!(refreshes.hear(600, &older, &TIMEOUTS, true), Heard::Known);
+        assert_eq!(due(&mut refreshes, 9 * WINDOW), []);
     }
 }
