@@ -22,7 +22,7 @@ use super::update::Update;
 
 /// How far apart two copies of one use may be, in milliseconds: the time on their way, and the ticks
 /// of both kernels' clocks.
-pub const TOLERANCE: u32 = 50;
+pub const TOLERANCE: u32 = 20;
 
 /// How long an incoming SYN waits for an answer, in milliseconds; the module has no global for it.
 pub const INCOMING_SYN: u32 = 6_000;

@@ -167,7 +167,7 @@ mod tests {
     fn what_is_the_same_is_known_and_nothing_is_told_again() {
         let mut refreshes = refreshes(4);
         refreshes.offer(0, &refresh(1, UDP));
-        let same = refresh(1, UDP - 130);
+        let same = refresh(1, UDP - 110);
         assert_eq!(refreshes.hear(100, &same, &TIMEOUTS, false), Heard::Known);
         assert_eq!(due(&mut refreshes, 9 * WINDOW), []);
     }
