@@ -94,7 +94,8 @@ pub fn is_later(theirs: &Update, ours: &Update, timeouts: &Timeouts) -> bool {
 
 /// Milliseconds since the last use. A copy that cannot tell is older than all that can.
 fn age(update: &Update, timeouts: &Timeouts) -> i64 {
-    if update.body.stage().1 == SYN {
+    let is_tcp = update.body.protocol() == Protocol::Tcp as u8;
+    if is_tcp && update.body.stage().1 == SYN {
         return OLDEST - i64::from(update.expiration.min(INCOMING_SYN));
     }
     idle(update, timeouts).into()
