@@ -158,9 +158,9 @@ fn passed(counters: &Counters) -> Vec<(&'static str, u64)> {
         ("updates merged into later ones", counters.merged),
         ("updates held", counters.held),
         ("waits for room in the network", counters.waits),
-        ("late sessions older than the kernel's", counters.older),
     ]
     .into_iter()
+    .chain(counters.late())
     .chain(counters.group.counts())
     .collect()
 }

@@ -66,6 +66,11 @@ pub struct Counters {
     pub converted: u64,
     /// Sessions from the network whose lifetime was longer than any of the instance.
     pub shortened: u64,
+    /// Repeats of datagrams, and parts of tables, that came.
+    pub again: u64,
+    /// Datagrams, repeats and parts of which nothing was added, for nothing was newer than what the kernel
+    /// has or all of it was outside pool4.
+    pub nothing_new: u64,
     /// Sessions from the network of which this router has told something as new, or newer.
     pub known: u64,
     /// Sessions that came late, and were not as new as the kernel's own.
@@ -91,6 +96,8 @@ impl Default for Counters {
             unsent: 0,
             converted: 0,
             shortened: 0,
+            again: 0,
+            nothing_new: 0,
             known: 0,
             older: 0,
             group: Tally::default(),
@@ -116,6 +123,19 @@ impl Counters {
         self.merged = refreshes.merged();
         self.restated = refreshes.restated();
         self.held = refreshes.held() as u64;
+    }
+
+    /// What became of what came late, or was known, in the operator's words.
+    pub fn late(&self) -> [(&'static str, u64); 4] {
+        [
+            ("repeats and parts of tables received", self.again),
+            (
+                "of those and of datagrams, had nothing new",
+                self.nothing_new,
+            ),
+            ("sessions of which newer was told", self.known),
+            ("late sessions older than the kernel's", self.older),
+        ]
     }
 
     /// Writes the reply of the stats server: upstream's six lines, `NAME,VALUE`.
@@ -178,12 +198,10 @@ impl fmt::Display for Counters {
                 write!(f, "; {what}: {count}")?;
             }
         }
-        if self.known != 0 {
-            let known = self.known;
-            write!(f, "; sessions of which newer was told: {known}")?;
-        }
-        if self.older != 0 {
-            write!(f, "; late sessions older than the kernel's: {}", self.older)?;
+        for (what, count) in self.late() {
+            if count != 0 {
+                write!(f, "; {what}: {count}")?;
+            }
         }
         for &reason in Reason::ALL {
             if self.lost(reason) != 0 {

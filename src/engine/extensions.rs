@@ -313,6 +313,7 @@ impl Engine {
             return FromNetwork::Ignore;
         };
         let Some(kept) = kept else {
+            self.counters.nothing_new += 1;
             if late.part.is_none() {
                 sync.miss_all(now);
             }
@@ -325,7 +326,10 @@ impl Engine {
         self.counters.older += ((length - kept) / size) as u64;
         match Add::finish(buffer, kept).filter(|_| kept > 0) {
             Some(total) => FromNetwork::Add(total),
-            None => FromNetwork::Ignore,
+            None => {
+                self.counters.nothing_new += 1;
+                FromNetwork::Ignore
+            }
         }
     }
 }

@@ -116,7 +116,8 @@ impl Engine {
             }
             self.counters.net_received.add(length);
         }
-        if extended == Extended::Done || !self.takes_sessions() {
+        let is_again = matches!(extended, Extended::Again(..));
+        if extended == Extended::Done || is_again && !self.may_take() || !self.takes_sessions() {
             return FromNetwork::Ignore;
         }
         let length = match extended {
@@ -125,6 +126,7 @@ impl Engine {
                 return self.on_late(now, source, buffer, (length, None));
             }
             Extended::Again(length, part) => {
+                self.counters.again += 1;
                 return self.on_late(now, source, buffer, (length, part));
             }
             Extended::Done => return FromNetwork::Ignore,
@@ -155,16 +157,21 @@ impl Engine {
     /// Whether there is somebody to take the sessions of a datagram; it is counted if not. What is
     /// amiss was told when it was news.
     fn takes_sessions(&mut self) -> bool {
+        if self.may_take() {
+            return true;
+        }
         let reason = if !self.has_module() {
             Reason::ModuleMissing
-        } else if self.is_foreign() || !self.watch.takes_sessions() {
+        } else {
             // The kernel would put a line in its log for each.
             Reason::NotTaken
-        } else {
-            return true;
         };
         self.counters.lose(reason, 1);
         false
+    }
+
+    fn may_take(&self) -> bool {
+        self.has_module() && !self.is_foreign() && self.watch.takes_sessions()
     }
 
     fn judge(
@@ -181,6 +188,7 @@ impl Engine {
             Err(Refused::Session | Refused::Other) => return FromNetwork::Ignore,
         };
         if admitted == 0 {
+            self.counters.nothing_new += 1;
             return FromNetwork::Ignore;
         }
         match Add::finish(buffer, admitted) {

@@ -185,7 +185,6 @@ impl Sync {
             count => (count, false),
         };
         let mut chosen = others().filter(|peer| all || is_complete(peer));
-        let chosen = chosen.nth(choose.checked_rem(count)?).map(|peer| peer.node);
-        chosen
+        Some(chosen.nth(choose.checked_rem(count)?)?.node)
     }
 }

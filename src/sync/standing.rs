@@ -38,9 +38,7 @@ impl Sync {
 
     /// When that changes by time alone.
     pub(super) fn standing_due(&self) -> Option<Instant> {
-        if self.kernel.is_none() {
-            return None;
-        }
+        self.kernel?;
         let due = match self.peers.is_empty() {
             true => Some(self.listens_until),
             false => self.outstanding_since().map(|since| since + GRACE),

@@ -205,13 +205,18 @@ fn all_that_the_daemon_tells_of_itself_is_listed_or_json() -> Outcome {
     }
     assert_eq!(told["counters"]["bytes to the network"], 36 * 40);
     let listing = String::from_utf8(jooldctl(&socket, &["status"])?.stdout)?;
+    let lines: Vec<_> = listing
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
     for line in [
-        "standing           alone\n",
-        "may take over      yes\n",
-        "  bytes from the kernel           1440\n",
-        "peers\n  none\n",
+        "standing alone",
+        "may take over yes",
+        "bytes from the kernel 1440",
+        "peers",
+        "none",
     ] {
-        assert!(listing.contains(line), "{line:?} in {listing}");
+        assert!(lines.iter().any(|one| one == line), "{line:?} in {listing}");
     }
     Ok(())
 }

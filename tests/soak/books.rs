@@ -108,6 +108,8 @@ pub fn differences(facts: &Facts, told: &Told) -> Vec<String> {
             "datagrams: received from the socket, received or too long",
             facts.received,
             told.count("from the network")
+                + told.count("messages from the other daemons")
+                + told.count("datagrams that came twice")
                 + told.lost(&[
                     Reason::OversizedDatagram,
                     Reason::OwnDatagram,
@@ -167,8 +169,8 @@ fn batches(told: &Told) -> Account {
 
 fn updates(told: &Told) -> Account {
     (
-        "bytes of sessions: in, out or not sent, merged, held, given up",
-        told.bytes("batches from the kernel"),
+        "bytes of sessions: in or told again, out or not sent, merged, held, given up",
+        told.bytes("batches from the kernel") + SESSION * told.count("updates told again"),
         told.bytes("datagrams to the network")
             + told.count("bytes not sent")
             + SESSION
@@ -182,8 +184,11 @@ fn datagrams(facts: &Facts, told: &Told) -> Account {
     // What came without a module to take it has one counter, acknowledgements that came too late too.
     (
         "datagrams, and acknowledgements that came too late: received, added or dropped",
-        told.count("from the network") + facts.late_acks,
+        told.count("from the network")
+            + told.count("repeats and parts of tables received")
+            + facts.late_acks,
         facts.adds
+            + told.count("of those and of datagrams, had nothing new")
             + told.lost(&[
                 Reason::ModuleMissing,
                 Reason::NotTaken,
