@@ -61,7 +61,7 @@ impl Router {
         self.opened = self.facts()?;
         let program = Program::new(env!("CARGO_BIN_EXE_joold")).argument("--stderr");
         // Small, so that a short time fills them.
-        let more = r#", "receive buffer": 131072"#;
+        let more = r#", "receive buffer": 131072, "repair buffer": 65536"#;
         let modsocket =
             r#"{ "instance": "default", "netlink buffer": 65536, "refresh sessions": 512 }"#;
         let configuration = Configuration {

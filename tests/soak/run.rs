@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use jool_simulated::node::{INSTANCE, pair};
 use jool_simulated::{sample, wait};
+use joold::engine::Reason;
 use joold::wire::jool::Version;
 
 use crate::chance::Chance;
@@ -116,7 +117,9 @@ fn look(world: &mut World) -> Outcome<Wire> {
         let facts = router.facts()?;
         wire.came[at] = facts.received + facts.overrun;
         let told = router.balance()?;
-        wire.sent[at] = told.count("datagrams to the network") + multicasts;
+        let messages = told.count("messages to the other daemons");
+        let unsent = told.lost(&[Reason::MessageNotSent]);
+        wire.sent[at] = told.count("datagrams to the network") + (messages - unsent) + multicasts;
     }
     Ok(wire)
 }

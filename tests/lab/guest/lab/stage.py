@@ -7,7 +7,7 @@ from .daemon import GROUP, Daemon, SystemLog, manuals_netsocket
 from .jool import PROTOCOLS, Instance
 from .network import Network
 from .report import detail
-from .system import poll
+from .system import poll, wait_for
 from .traffic import Hosts
 
 # A lifetime is read at two moments on a slow machine. The timeouts to be told apart are minutes apart.
@@ -114,6 +114,8 @@ class Stage:
     def wait_until_in_sync(self):
         """Until our daemons have read each other's tables."""
         for daemon in self.daemons:
+            if daemon.kind != "ours":
+                continue
             wait_for(f"{daemon} to be in sync", daemon.log, lambda log: "standing: in sync" in log)
 
     def stop_daemons(self):

@@ -17,6 +17,8 @@ FILE_HEADER, RECORD_HEADER = 24, struct.Struct("=IIII")
 # Ethernet, IPv6, UDP.
 HEADERS = 14 + 40 + 8
 DESTINATION4 = slice(24, 28)
+# docs/extensions.md
+HEADER_BYTES, TRAILER = 12, 1
 
 
 class SyncLink:
@@ -48,11 +50,18 @@ class SyncLink:
     def crossings():
         """(IPv4 destination, the moment in seconds) of each session that crossed the link, in their order."""
         for moment, datagram in _records():
-            for start in range(0, len(datagram) - SESSION_BYTES + 1, SESSION_BYTES):
-                # A datagram may end in something that is no session, which the kernel skips as well.
-                if struct.unpack_from("=H", datagram, start)[0] != SESSION_BYTES:
+            start = 0
+            while start + HEADER_BYTES <= len(datagram):
+                length, kind = struct.unpack_from("=HB", datagram, start)
+                if length == SESSION_BYTES:
+                    yield socket.inet_ntoa(datagram[start:start + SESSION_BYTES][DESTINATION4]), moment
+                    start += SESSION_BYTES
+                elif (length, kind) == (0, TRAILER):
+                    # On a link within one machine, several datagrams may pass as one.
+                    start += HEADER_BYTES
+                else:
+                    # A message, which the kernel skips as well.
                     break
-                yield socket.inet_ntoa(datagram[start:start + SESSION_BYTES][DESTINATION4]), moment
 
 
 def _records():

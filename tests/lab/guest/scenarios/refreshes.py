@@ -30,6 +30,7 @@ def run(stage, window_ms=None):
     """None: the daemons are upstream's, of whom only the figures are of interest."""
     stage.add_instances(flush_deadline_ms=None)
     daemons = stage.start_pair(modsocket={"refresh window": window_ms})
+    stage.wait_until_in_sync()
     cpu_before = [cpu_ns(daemon.process.pid) for daemon in daemons]
     with SyncLink() as link:
         begun = flood()
