@@ -5,7 +5,7 @@
 //! one does not take the older one, and tells its own again for the sake of all others who heard both.
 
 use super::{NONE, Refreshes};
-use crate::wire::lifetime::{TOLERANCE, Timeouts, idle};
+use crate::wire::lifetime::{Timeouts, is_later};
 use crate::wire::update::Update;
 
 /// What is known of a session that another router tells of.
@@ -47,12 +47,12 @@ impl Refreshes {
             return Heard::New;
         }
         let ours = self.as_of(now, at);
-        let (their_idle, our_idle) = (idle(theirs, timeouts), idle(&ours, timeouts));
-        if their_idle.saturating_add(TOLERANCE) < our_idle {
+        // One whose time is up is none that another could be older than.
+        if ours.expiration == 0 || is_later(theirs, &ours, timeouts) {
             self.give_way(at);
             return Heard::New;
         }
-        let is_older = our_idle.saturating_add(TOLERANCE) < their_idle;
+        let is_older = is_later(&ours, theirs, timeouts);
         if !is_late && (is_older || !ours.body.is_same_stage(&theirs.body)) {
             self.restate(now, at, &ours);
         }
@@ -116,9 +116,9 @@ impl Refreshes {
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
-    use super::super::tests::{UDP, WINDOW, change, due, refresh, refreshes};
+    use super::super::tests::{UDP, WINDOW, change, due, refresh, refreshes, tcp};
     use super::*;
-    use crate::wire::session::State;
+    use crate::wire::session::{State, Timer};
 
     const TIMEOUTS: Timeouts = Timeouts {
         tcp_established: 7_200_000,
@@ -243,5 +243,24 @@ mod tests {
         let older = refresh(1, UDP - 9000);
         assert_eq!(refreshes.hear(600, &older, &TIMEOUTS, true), Heard::Known);
         assert_eq!(due(&mut refreshes, 9 * WINDOW), []);
+    }
+
+    #[test]
+    fn an_incoming_syn_gives_way_to_what_another_router_knows_of_the_connection() {
+        let mut refreshes = refreshes(4);
+        let syn = tcp(1, State::V4Init, Timer::IncomingSyn, 6_000);
+        refreshes.offer(5_000, &syn);
+        let left = TIMEOUTS.tcp_established - 4_000;
+        let older = tcp(1, State::Established, Timer::Established, left);
+        assert_eq!(refreshes.hear(5_100, &older, &TIMEOUTS, true), Heard::New);
+    }
+
+    #[test]
+    fn whatever_follows_a_session_whose_time_was_up_is_new() {
+        let mut refreshes = refreshes(4);
+        let (closed, timer) = (State::BothFinReceived, Timer::Transitory);
+        refreshes.offer(0, &tcp(1, closed, timer, 240_000));
+        let syn = tcp(1, State::V4Init, Timer::IncomingSyn, 6_000);
+        assert_eq!(refreshes.hear(240_000, &syn, &TIMEOUTS, false), Heard::New);
     }
 }

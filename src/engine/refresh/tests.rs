@@ -52,6 +52,17 @@ pub fn change(number: u16, state: State) -> Update {
     update(&session, Format::Flat)
 }
 
+pub fn tcp(number: u16, state: State, timer: Timer, expiration: u32) -> Update {
+    let session = Session {
+        protocol: Protocol::Tcp,
+        state,
+        timer,
+        expiration,
+        ..session(number)
+    };
+    update(&session, Format::Flat)
+}
+
 pub fn due(refreshes: &mut Refreshes, now: u64) -> Vec<Update> {
     std::iter::from_fn(|| refreshes.next_due(now)).collect()
 }

@@ -127,7 +127,7 @@ impl World {
                     }
                 }
                 Some((number, told)) => {
-                    let check = match told.is_certain {
+                    let check = match told.is_certain && !self.uncertain[told.id] {
                         true => Check::InSyncLacksNothing,
                         false => Check::InSyncLacksNothingUncertain,
                     };
@@ -147,7 +147,16 @@ impl World {
             told.dies > self.now + ALIVE
                 && self.dies(node, told.id).is_none()
                 && self.dies(router, told.id) > Some(milliseconds(self.now + ALIVE))
+                && !self.may_be_new(router, told)
         })
+    }
+
+    /// Whether a router's session may be another one than that which it told of, and is told again.
+    fn may_be_new(&self, router: usize, told: &Told) -> bool {
+        let kernel = self.nodes[router].kernel.as_ref();
+        let used = kernel.and_then(|kernel| kernel.reflects(told.id));
+        let lately = self.now.saturating_sub(ANNOUNCED).max(told.when);
+        used > Some(milliseconds(lately))
     }
 
     /// What holds in the end.
@@ -215,6 +224,9 @@ impl World {
     }
 
     fn is_certain(&self, id: Id, joolds: &[usize]) -> bool {
+        if self.uncertain[id] {
+            return false;
+        }
         let kernels = joolds.iter().map(|&node| self.nodes[node].kernel.as_ref());
         let mut copies = kernels.filter_map(|kernel| kernel?.find(id));
         copies.all(|copy| sessions::is_certain(&copy.session))

@@ -15,6 +15,8 @@ pub struct Told {
     pub id: Id,
     /// Since the start of the run.
     pub dies: Duration,
+    /// When it was told.
+    pub when: Duration,
     /// Whether the copy tells when it was used last.
     pub is_certain: bool,
 }
@@ -37,6 +39,7 @@ impl Archive {
             Some(Told {
                 id,
                 dies,
+                when: now,
                 is_certain,
             })
         });

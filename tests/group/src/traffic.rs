@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jool_simulated::table::milliseconds;
+use joold::wire::session::Timer;
 
 use crate::sessions::next_stage;
 use crate::world::{Event, World};
@@ -38,6 +39,10 @@ impl World {
         let (out, was_queued) = kernel.translate(id, stage, self.now);
         self.uses.add(id, milliseconds(self.now));
         self.report.packets += 1;
+        if stage.1 == Timer::IncomingSyn {
+            let others = (0..self.nodes.len()).filter(|&node| node != router);
+            self.uncertain[id] |= others.into_iter().any(|node| self.dies(node, id).is_some());
+        }
         self.untold[id] |= !was_queued || self.setting.upstream[router];
         self.say(|_| format!("{router} translates {id}: {:?}", stage.0));
         self.hand_to_daemon(router, out);

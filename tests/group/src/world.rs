@@ -123,6 +123,8 @@ pub struct World {
     /// Sessions of which joold's daemons may lack something by no fault of theirs: an upstream daemon
     /// told of it, or the kernel's queue was full.
     pub untold: Vec<bool>,
+    /// Sessions that began anew with an incoming SYN at a router while others had another copy.
+    pub uncertain: Vec<bool>,
     /// When each session was really used.
     pub uses: Uses,
     /// What was told.
@@ -149,6 +151,7 @@ impl World {
             fate: random.fork(4),
             owners: vec![0; setting.sessions],
             untold: vec![false; setting.sessions],
+            uncertain: vec![false; setting.sessions],
             uses: Uses::default(),
             archive: Archive::default(),
             report: Report::default(),
