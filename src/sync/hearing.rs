@@ -236,8 +236,21 @@ impl Sync {
         if lost_table {
             self.seek_elsewhere(now, index);
         }
+        self.follow_reports(now, index);
         self.plan(now);
         Ok(())
+    }
+
+    /// What that node has of others they have sent. One that died may have told it to nobody else here.
+    fn follow_reports(&mut self, now: Instant, index: usize) {
+        for at in 0..self.peers[index].reports.len() {
+            let (node, number) = self.peers[index].reports[at];
+            if let Some(other) = self.find(node) {
+                let arrival = self.peers[other].received.announced(number);
+                let jitter = self.random.up_to(JITTER);
+                self.lack(now, other, arrival, jitter);
+            }
+        }
     }
 
     /// What is lacking of a node cannot be had of it any more: those who have it give their tables.

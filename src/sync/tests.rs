@@ -39,6 +39,11 @@ impl Scene {
 
     /// `node` says hello, having sent so many datagrams.
     fn hello(&mut self, node: Node, number: u32, standing: Standing) {
+        self.hello_with(node, number, standing, &[]);
+    }
+
+    /// The same of one that has so much of others.
+    fn hello_with(&mut self, node: Node, number: u32, standing: Standing, reports: &[(Node, u32)]) {
         let hello = Hello {
             standing: standing as u8,
             is_calling: false,
@@ -48,7 +53,7 @@ impl Scene {
             sessions: 0,
         };
         let mut room = [0; 1232];
-        let length = hello.write(node, number, std::iter::empty(), &mut room);
+        let length = hello.write(node, number, reports.iter().copied(), &mut room);
         self.hear(&room[..length]);
     }
 
@@ -139,4 +144,27 @@ fn others_read_the_table_of_an_instance_that_came_anew_for_it_may_have_told_nobo
     };
     let before = holes();
     assert_ne!(holes(), before);
+}
+
+#[test]
+fn what_a_node_told_before_it_died_is_read_from_another_that_has_it() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::new();
+    for node in [PEER, OTHER] {
+        scene.hello(node, 5, Standing::InSync);
+    }
+    for peer in &mut scene.sync.peers {
+        peer.want_nothing();
+    }
+    scene.said(Duration::from_secs(1));
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 6)]);
+        said.extend(scene.said(Duration::from_millis(500)));
+    }
+    assert!(
+        said.contains(&Kind::Ask),
+        "as long as it may live: {said:?}"
+    );
+    assert!(said.contains(&Kind::Pull), "{said:?}");
 }
