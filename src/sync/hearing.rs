@@ -253,20 +253,25 @@ impl Sync {
         }
     }
 
-    /// What is lacking of a node cannot be had of it any more: those who have it give their tables.
+    /// What is lacking of a node cannot be had of it any more: one that has everything of it gives its
+    /// table. If none says so, each may have something: who has gaps as well does not tell what it has
+    /// behind them.
     pub(super) fn seek_elsewhere(&mut self, now: Instant, index: usize) {
         let peer = &mut self.peers[index];
-        let (node, whole) = (peer.node, peer.received.whole());
-        let lacks_all = peer.need.is_some();
+        let (node, high) = (peer.node, peer.received.high());
         peer.want_nothing();
-        let best = self
-            .peers
-            .iter_mut()
-            .filter(|other| other.has_table())
-            .filter_map(|other| Some((other.reports_of(node)?, other)))
-            .filter(|(number, _)| lacks_all || ahead(whole, *number) > 0)
-            .max_by_key(|(number, _)| ahead(whole, *number));
-        if let Some((_, other)) = best {
+        let others = self.peers.iter_mut();
+        let mut others: Vec<_> = others
+            .filter(|other| other.node != node && other.has_table())
+            .collect();
+        let has_everything = |other: &&mut Peer| {
+            let has = other.reports_of(node);
+            has.is_some_and(|has| ahead(high, has) >= 0)
+        };
+        if let Some(at) = others.iter().position(|other| has_everything(&other)) {
+            others = vec![others.swap_remove(at)];
+        }
+        for other in others {
             other.miss(now);
         }
     }

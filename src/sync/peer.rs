@@ -123,13 +123,12 @@ impl Peer {
             .is_some_and(|standing| standing != Standing::WithoutKernel)
     }
 
-    /// Only its table has what is lacking: whatever it has told by now.
+    /// Something is lacking that only its table has: whatever it has told by now. It goes on repeating
+    /// what it has told, for its table may be that of another instance by now.
     pub fn miss(&mut self, now: Instant) {
         let up_to = self.received.high();
         let need = self.need.get_or_insert(Need { up_to, since: now });
         need.up_to = later(need.up_to, up_to);
-        self.received.give_up();
-        self.settle();
         // What was read of the table so far may be older than that.
         self.reading = None;
     }

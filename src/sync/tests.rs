@@ -168,3 +168,38 @@ fn what_a_node_told_before_it_died_is_read_from_another_that_has_it() {
     );
     assert!(said.contains(&Kind::Pull), "{said:?}");
 }
+
+#[test]
+fn what_nobody_has_wholly_of_a_node_that_died_is_read_from_all() {
+    const OTHERS: [Node; 2] = [8, 9];
+    let mut scene = Scene::new();
+    for node in [PEER, OTHERS[0], OTHERS[1]] {
+        scene.hello(node, 5, Standing::InSync);
+    }
+    for peer in &mut scene.sync.peers {
+        peer.want_nothing();
+    }
+    scene.hello(PEER, 6, Standing::InSync);
+    let dies = scene.now + Duration::from_secs(3);
+    while scene.now <= dies {
+        for other in OTHERS {
+            scene.hello_with(other, 5, Standing::InSync, &[(PEER, 4)]);
+        }
+        scene.said(Duration::from_millis(500));
+    }
+    let needs = |peer: &Peer| peer.need.is_some();
+    assert_eq!(
+        scene.sync.peers.iter().filter(|peer| needs(peer)).count(),
+        2
+    );
+}
+
+#[test]
+fn what_a_node_can_repeat_is_asked_for_even_if_its_table_is_read() {
+    let mut scene = Scene::new();
+    scene.hello(PEER, 5, Standing::InSync);
+    scene.hello(PEER, 6, Standing::InSync);
+    scene.sync.peers[0].miss(scene.now);
+    let said = scene.said(Duration::from_millis(100));
+    assert!(said.contains(&Kind::Ask), "{said:?}");
+}
