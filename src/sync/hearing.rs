@@ -9,7 +9,7 @@ use super::received::Arrival;
 use super::serial::ahead;
 use super::{MOST_PEERS, News, Sync, giving};
 use crate::wire::Malformed;
-use crate::wire::extension::{Ask, Header, Hello, Kind, Node, Pull, Stretch, TableHeader};
+use crate::wire::extension::{Ask, Header, Hello, Kind, Node, Pull, Report, Stretch, TableHeader};
 use crate::wire::session::Format;
 
 /// How long a gap may be a datagram that another one overtook, and how much longer by chance, so that
@@ -217,14 +217,12 @@ impl Sync {
         let serves = self.kernel.is_some();
         let peer = &mut self.peers[index];
         let had_holes = peer.hello.map_or(hello.holes, |before| before.holes);
-        let had_table = peer.hello.is_none() || peer.has_table();
         peer.hello = Some(hello);
-        // What an instance did while its daemon did not serve it, nobody was told.
-        let has_other_table = !had_table && peer.has_table();
         peer.take_reports(reports.iter());
         let given_up = peer.received.give_up_before(hello.oldest);
         self.tally.given_up += u64::from(given_up);
-        if (given_up > 0 || hello.holes != had_holes || has_other_table) && serves {
+        let is_needed = given_up > 0 || hello.holes != had_holes || peer.hides_something();
+        if is_needed && serves {
             peer.miss(now);
         }
         peer.settle();
@@ -244,7 +242,7 @@ impl Sync {
     /// What that node has of others they have sent. One that died may have told it to nobody else here.
     fn follow_reports(&mut self, now: Instant, index: usize) {
         for at in 0..self.peers[index].reports.len() {
-            let (node, number) = self.peers[index].reports[at];
+            let Report { node, number, .. } = self.peers[index].reports[at];
             if let Some(other) = self.find(node) {
                 let arrival = self.peers[other].received.announced(number);
                 let jitter = self.random.up_to(JITTER);
@@ -365,10 +363,11 @@ impl Sync {
             return;
         };
         let news = News::TableRead(peer.node, peer.source, reading.sessions);
-        peer.has_read(reading.number);
-        for (node, number) in reading.reports {
-            if let Some(other) = self.find(node) {
-                self.peers[other].has_read(number);
+        let holes = peer.hello.map_or(0, |hello| hello.holes);
+        peer.has_read(reading.number, holes);
+        for report in reading.reports {
+            if let Some(other) = self.find(report.node) {
+                self.peers[other].has_read(report.number, report.holes);
             }
         }
         self.news.push(news);

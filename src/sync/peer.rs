@@ -7,7 +7,7 @@ use super::reading::Reading;
 use super::received::Received;
 use super::serial::{ahead, later};
 use crate::engine::Standing;
-use crate::wire::extension::{Hello, Node};
+use crate::wire::extension::{Hello, Node, Report};
 
 /// How many periods a node may be silent before it counts as gone.
 const SILENT_PERIODS: u32 = 3;
@@ -64,9 +64,11 @@ pub struct Peer {
     /// Which of its datagrams have come.
     pub received: Received,
     /// What it has of others, as it said last; of those that it has wholly.
-    pub reports: Vec<(Node, u32)>,
+    pub reports: Vec<Report>,
     /// What only its table has, if that is known to be lacking.
     pub need: Option<Need>,
+    /// How many holes it had when nothing was lacking of it; nothing while it is not known to.
+    pub covered: Option<u32>,
     /// How far that was read.
     pub reading: Option<Reading>,
     /// Since when something is lacking that it can repeat.
@@ -94,6 +96,7 @@ impl Peer {
             received: Received::up_to(number),
             reports: Vec::new(),
             need: None,
+            covered: None,
             reading: None,
             lacking_since: None,
             asking: Asking::default(),
@@ -136,17 +139,28 @@ impl Peer {
     /// There is no kernel to take anything.
     pub fn want_nothing(&mut self) {
         self.need = None;
+        self.covered = None;
         self.reading = None;
         self.received.give_up();
         self.settle();
     }
 
-    /// Its table was read as it was when it had sent `number`, or somebody's who had it.
-    pub fn has_read(&mut self, number: u32) {
-        if self.need.is_some_and(|need| ahead(need.up_to, number) >= 0) {
+    /// Its table was read as it was when it had sent `number` and had so many holes, or somebody's who had
+    /// read it.
+    pub fn has_read(&mut self, number: u32, holes: u32) {
+        let is_all = self.need.is_some_and(|need| ahead(need.up_to, number) >= 0);
+        let told = self.hello.map_or(holes, |hello| hello.holes);
+        if is_all && ahead(told, holes) >= 0 {
             self.need = None;
+            self.covered = Some(holes);
             self.reading = None;
         }
+    }
+
+    /// Whether its table has something that was not told, and is not known to be needed.
+    pub fn hides_something(&self) -> bool {
+        let holes = self.hello.map(|hello| hello.holes);
+        self.need.is_none() && self.has_table() && self.covered != holes
     }
 
     /// Something is lacking since now, and will be asked for at `ask`.
@@ -180,22 +194,23 @@ impl Peer {
     }
 
     /// The number up to which everything of it has come, if so.
-    pub fn report(&self) -> Option<(Node, u32)> {
-        match self.need {
-            None => Some((self.node, self.received.whole())),
-            Some(_) => None,
-        }
+    pub fn report(&self) -> Option<Report> {
+        Some(Report {
+            node: self.node,
+            number: self.received.whole(),
+            holes: self.covered.filter(|_| self.need.is_none())?,
+        })
     }
 
     /// Takes what it says that it has of others.
-    pub fn take_reports(&mut self, reports: impl Iterator<Item = (Node, u32)>) {
+    pub fn take_reports(&mut self, reports: impl Iterator<Item = Report>) {
         self.reports.clear();
         self.reports.extend(reports.take(MOST_REPORTS));
     }
 
     /// What it says that it has of that node.
     pub fn reports_of(&self, node: Node) -> Option<u32> {
-        let found = self.reports.iter().find(|(of, _)| *of == node);
-        found.map(|&(_, number)| number)
+        let found = self.reports.iter().find(|report| report.node == node);
+        found.map(|report| report.number)
     }
 }

@@ -4,7 +4,7 @@
 //! gives them remembers nothing, a slow link or reader sets the pace, and parts that somebody else asked
 //! for serve as well.
 
-use crate::wire::extension::{Node, Stretch};
+use crate::wire::extension::{Report, Stretch};
 use crate::wire::page::Key;
 use crate::wire::session::Protocol;
 
@@ -14,7 +14,7 @@ pub struct Reading {
     /// What the node had sent when this began: its table has all of that.
     pub number: u32,
     /// What it had of others then.
-    pub reports: Vec<(Node, u32)>,
+    pub reports: Vec<Report>,
     /// Which sessions come next: those of that protocol,
     pub protocol: Protocol,
     /// behind that place.
@@ -36,7 +36,7 @@ pub enum Progress {
 
 impl Reading {
     /// From the first session on.
-    pub fn new(number: u32, reports: Vec<(Node, u32)>) -> Self {
+    pub fn new(number: u32, reports: Vec<Report>) -> Self {
         Self {
             number,
             reports,

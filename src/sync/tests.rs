@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::Standing;
-use crate::wire::extension::{Datagram, Hello};
+use crate::wire::extension::{Datagram, Hello, Report};
 use crate::wire::page::Key;
 use crate::wire::session::{Format, Protocol};
 use crate::wire::update::Update;
@@ -37,13 +37,27 @@ impl Scene {
         Self { sync, now }
     }
 
+    /// All tables were read.
+    fn has_read_all(&mut self) {
+        for peer in &mut self.sync.peers {
+            let number = peer.received.high();
+            peer.has_read(number, 0);
+        }
+    }
+
     /// `node` says hello, having sent so many datagrams.
     fn hello(&mut self, node: Node, number: u32, standing: Standing) {
         self.hello_with(node, number, standing, &[]);
     }
 
     /// The same of one that has so much of others.
-    fn hello_with(&mut self, node: Node, number: u32, standing: Standing, reports: &[(Node, u32)]) {
+    fn hello_with(
+        &mut self,
+        node: Node,
+        number: u32,
+        standing: Standing,
+        reports: &[(Node, u32, u32)],
+    ) {
         let hello = Hello {
             standing: standing as u8,
             is_calling: false,
@@ -53,7 +67,12 @@ impl Scene {
             sessions: 0,
         };
         let mut room = [0; 1232];
-        let length = hello.write(node, number, reports.iter().copied(), &mut room);
+        let reports = reports.iter().map(|&(node, number, holes)| Report {
+            node,
+            number,
+            holes,
+        });
+        let length = hello.write(node, number, reports, &mut room);
         self.hear(&room[..length]);
     }
 
@@ -153,13 +172,11 @@ fn what_a_node_told_before_it_died_is_read_from_another_that_has_it() {
     for node in [PEER, OTHER] {
         scene.hello(node, 5, Standing::InSync);
     }
-    for peer in &mut scene.sync.peers {
-        peer.want_nothing();
-    }
+    scene.has_read_all();
     scene.said(Duration::from_secs(1));
     let mut said = Vec::new();
     for _ in 0..10 {
-        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 6)]);
+        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 6, 0)]);
         said.extend(scene.said(Duration::from_millis(500)));
     }
     assert!(
@@ -176,14 +193,12 @@ fn what_nobody_has_wholly_of_a_node_that_died_is_read_from_all() {
     for node in [PEER, OTHERS[0], OTHERS[1]] {
         scene.hello(node, 5, Standing::InSync);
     }
-    for peer in &mut scene.sync.peers {
-        peer.want_nothing();
-    }
+    scene.has_read_all();
     scene.hello(PEER, 6, Standing::InSync);
     let dies = scene.now + Duration::from_secs(3);
     while scene.now <= dies {
         for other in OTHERS {
-            scene.hello_with(other, 5, Standing::InSync, &[(PEER, 4)]);
+            scene.hello_with(other, 5, Standing::InSync, &[(PEER, 4, 0)]);
         }
         scene.said(Duration::from_millis(500));
     }
@@ -202,4 +217,22 @@ fn what_a_node_can_repeat_is_asked_for_even_if_its_table_is_read() {
     scene.sync.peers[0].miss(scene.now);
     let said = scene.said(Duration::from_millis(100));
     assert!(said.contains(&Kind::Ask), "{said:?}");
+}
+
+#[test]
+fn a_table_is_read_though_somebody_has_all_that_was_told_but_not_what_is_in_the_table_alone() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::new();
+    scene.hello(PEER, 5, Standing::InSync);
+    scene.hello(OTHER, 5, Standing::InSync);
+    scene.has_read_all();
+    // It loses something of its own: one more hole.
+    scene.sync.peers[0].hello = scene.sync.peers[0]
+        .hello
+        .map(|hello| Hello { holes: 1, ..hello });
+    scene.sync.peers[0].miss(scene.now);
+    scene.sync.peers[0].has_read(5, 0);
+    assert!(scene.sync.peers[0].need.is_some());
+    scene.sync.peers[0].has_read(5, 1);
+    assert!(scene.sync.peers[0].need.is_none());
 }

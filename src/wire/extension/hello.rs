@@ -27,7 +27,7 @@ impl Hello {
         &self,
         node: Node,
         number: u32,
-        reports: impl Iterator<Item = (Node, u32)>,
+        reports: impl Iterator<Item = Report>,
         room: &mut [u8],
     ) -> usize {
         const COUNT: usize = Header::SIZE + Hello::BODY - 2;
@@ -40,11 +40,8 @@ impl Hello {
         }
         writer.put(&[0; 2]);
         let mut count = 0u16;
-        for (node, number) in reports {
-            let mut report = [0; Reports::SIZE];
-            report[..4].copy_from_slice(&node.to_be_bytes());
-            report[4..].copy_from_slice(&number.to_be_bytes());
-            if !writer.put(&report) {
+        for report in reports {
+            if !writer.put(&report.to_bytes()) {
                 break;
             }
             count += 1;
@@ -77,20 +74,48 @@ impl Hello {
     }
 }
 
-/// What a node has of others: everything up to some number.
+/// What a node has of another: everything that it had sent or lost up to there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The other one.
+    pub node: Node,
+    /// The number of its last datagram.
+    pub number: u32,
+    /// Its holes.
+    pub holes: u32,
+}
+
+impl Report {
+    const SIZE: usize = 12;
+
+    fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let fields = [self.node, self.number, self.holes];
+        for (place, field) in bytes.chunks_exact_mut(4).zip(fields) {
+            place.copy_from_slice(&field.to_be_bytes());
+        }
+        bytes
+    }
+}
+
+/// What a node has of others.
 #[derive(Clone, Copy, Debug)]
 pub struct Reports<'a> {
     bytes: &'a [u8],
 }
 
 impl Reports<'_> {
-    const SIZE: usize = 8;
+    const SIZE: usize = Report::SIZE;
 
-    /// Each node, and the number.
-    pub fn iter(&self) -> impl Iterator<Item = (Node, u32)> + '_ {
+    /// Of each node.
+    pub fn iter(&self) -> impl Iterator<Item = Report> + '_ {
         self.bytes.chunks_exact(Self::SIZE).map(|report| {
             let number = |at| u32::from_be_bytes(array(report, at));
-            (number(0), number(4))
+            Report {
+                node: number(0),
+                number: number(4),
+                holes: number(8),
+            }
         })
     }
 }

@@ -10,7 +10,7 @@ mod hello;
 mod table;
 
 pub use ask::{Ask, Ranges};
-pub use hello::{Hello, Reports};
+pub use hello::{Hello, Report, Reports};
 pub use table::{Pull, Stretch, TableHeader};
 
 use super::session::Format;

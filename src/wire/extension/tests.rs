@@ -59,6 +59,14 @@ fn other_kinds_and_versions_are_unknown_and_the_sessions_before_them_are_not() {
     }
 }
 
+fn report((node, number, holes): (u32, u32, u32)) -> Report {
+    Report {
+        node,
+        number,
+        holes,
+    }
+}
+
 fn protocols() -> impl Strategy<Value = Protocol> {
     prop::sample::select(Protocol::ALL.to_vec())
 }
@@ -71,10 +79,11 @@ proptest! {
     #[test]
     fn a_hello_reads_back(
         standing: u8, is_calling: bool, period: u16, oldest: u32, holes: u32, sessions: u32,
-        reports in prop::collection::vec(any::<(u32, u32)>(), 0..40),
+        reports in prop::collection::vec(any::<(u32, u32, u32)>(), 0..40),
     ) {
+        let reports: Vec<_> = reports.into_iter().map(report).collect();
         let hello = Hello { standing, is_calling, period, oldest, holes, sessions };
-        let mut room = [0x55; 400];
+        let mut room = [0x55; 600];
         let length = hello.write(NODE, 7, reports.iter().copied(), &mut room);
         let message = &room[..length];
         prop_assert_eq!(Datagram::of(message), Datagram::Message(header(Kind::Hello)));
@@ -89,10 +98,10 @@ proptest! {
     #[test]
     fn what_does_not_fit_into_a_hello_is_left_out(room in 30usize..400) {
         let mut room = vec![0; room];
-        let reports = (0..100).map(|node| (node, node));
+        let reports = (0..100).map(|node| report((node, node, node)));
         let length = Hello::default().write(NODE, 7, reports, &mut room);
         let (_, read) = Hello::read(&room[..length]).unwrap();
-        prop_assert_eq!(read.iter().count(), (room.len() - 30) / 8);
+        prop_assert_eq!(read.iter().count(), (room.len() - 30) / 12);
     }
 
     #[test]
