@@ -45,7 +45,7 @@ use refresh::Refreshes;
 use room::Room;
 use watch::Watch;
 
-use crate::sync::Sync;
+use crate::sync::{Budget, Sync};
 
 /// What becomes of a message from the netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +135,7 @@ pub struct Engine {
     journal: Journal,
     /// What the operator knows of the standing.
     told_standing: Standing,
+    standings: Budget,
 }
 
 impl Engine {
@@ -167,6 +168,7 @@ impl Engine {
             counters: Counters::default(),
             journal: Journal::new(),
             told_standing: Standing::WithoutKernel,
+            standings: standing::budget(now),
         }
     }
 

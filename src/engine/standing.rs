@@ -1,10 +1,12 @@
 //! Where the daemon stands in its group: whether its router could take over without losing sessions.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
 use super::{Engine, Event};
+use crate::sync::Budget;
 
 /// What a router's table is worth at the moment, compared with those of its peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,15 @@ impl Serialize for Standing {
     }
 }
 
+/// How many changes are told at once, and one more each [`PAUSE`] after that.
+const BURST: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(6);
+
+/// How many changes may be told.
+pub(super) fn budget(now: Instant) -> Budget {
+    Budget::new(now, PAUSE, BURST)
+}
+
 impl Engine {
     /// Where this daemon stands.
     pub fn standing(&self) -> Standing {
@@ -92,8 +103,17 @@ impl Engine {
     /// The event of a standing that was not told yet.
     pub(super) fn standing_event(&mut self) -> Option<Event> {
         let standing = self.standing();
-        let told = std::mem::replace(&mut self.told_standing, standing);
-        (told != standing).then_some(Event::Standing(standing))
+        if standing == self.told_standing {
+            return None;
+        }
+        // Where much is lost it changes all the time, which fills no log.
+        if let Some(sync) = &self.sync {
+            if !self.standings.spend(sync.now()) {
+                return None;
+            }
+        }
+        self.told_standing = standing;
+        Some(Event::Standing(standing))
     }
 }
 

@@ -29,6 +29,7 @@ mod strangers;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use budget::Budget;
 pub use hearing::{Contents, Delivery, Part};
 pub use merge::{Table, keep_later};
 pub use peer::Peer;

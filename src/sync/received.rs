@@ -81,6 +81,12 @@ impl Received {
             self.high = number;
             return Arrival::Next;
         }
+        if distance < -LONGEST {
+            // Nothing that is that old is under way: whatever was heard before was not this node's.
+            self.high = number;
+            self.gaps.clear();
+            return Arrival::Jump(0);
+        }
         if distance <= 0 {
             return self.fill(number);
         }
@@ -234,6 +240,13 @@ mod tests {
         );
         assert!(received.is_whole());
         assert!(matches!(received.came(1_000_000), Arrival::Jump(_)));
+    }
+
+    #[test]
+    fn a_number_that_is_far_behind_is_where_the_node_is_now() {
+        let mut received = Received::up_to(1_000_000);
+        assert_eq!(received.came(7), Arrival::Jump(0));
+        assert_eq!(received.came(8), Arrival::Next);
     }
 
     #[test]

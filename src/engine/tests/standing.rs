@@ -46,3 +46,22 @@ fn without_a_module_an_instance_or_synchronization_nobody_may_take_over() {
     engine.look_refused(now, &gone);
     assert_eq!(engine.standing(), Standing::WithoutKernel, "it is gone");
 }
+
+#[test]
+fn a_standing_that_changes_all_the_time_fills_no_log() {
+    let now = Instant::now();
+    let mut engine = engine().extending(crate::sync::Options::default(), 1, now);
+    let look = engine.look_due().unwrap();
+    let mut lines = 0;
+    for second in 0..60 {
+        let now = look + Duration::from_secs(second);
+        engine.instance_seen(now, instance_with(20));
+        engine.elapse(now);
+        lines += told(&mut engine).len();
+        engine.module_missing();
+        engine.elapse(now);
+        lines += told(&mut engine).len();
+        engine.module_found(now, FAMILY, None);
+    }
+    assert!((10..=20).contains(&lines), "{lines} lines in a minute");
+}
