@@ -10,8 +10,8 @@
 //! - An incoming SYN that waits for an answer counts as older than all others, and by what it has left:
 //!   Jool 4.1 takes its timeout for 6 ms where it reads sessions, and for 6 s elsewhere, so that it gains
 //!   6 s with each router that passes it on.
-//! - A FIN alone does not prolong a session, so copies used at the same time are told apart by their
-//!   states: the one further on is the later.
+//! - A FIN alone does not prolong a session, so copies used at about the same time are told apart by
+//!   their states: the one further on is the later.
 //!
 //! That makes a number of each copy, the same at all routers with the same timeouts, so that they agree
 //! on the latest. Only of three copies that are hardly more than the tolerance apart need none be it.
@@ -24,6 +24,10 @@ use super::update::Update;
 /// of both kernels' clocks.
 pub const TOLERANCE: u32 = 20;
 
+/// The same for two of which one has seen more FINs: no connection takes one back, and a copy that waited
+/// on a busy router seems to have been used later than it was.
+const FIN_TOLERANCE: u32 = 250;
+
 /// How long an incoming SYN waits for an answer, in milliseconds; the module has no global for it.
 pub const INCOMING_SYN: u32 = 6_000;
 
@@ -31,6 +35,8 @@ const UDP: u8 = Protocol::Udp as u8;
 const ICMP: u8 = Protocol::Icmp as u8;
 const ESTABLISHED: u8 = Timer::Established as u8;
 const SYN: u8 = Timer::IncomingSyn as u8;
+const V4_FIN: u8 = State::V4FinReceived as u8;
+const V6_FIN: u8 = State::V6FinReceived as u8;
 
 /// How long sessions live after their last packet, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +92,30 @@ pub fn idle(update: &Update, timeouts: &Timeouts) -> u32 {
 /// Whether `theirs` should take the place of `ours`. Both are copies of one session.
 pub fn is_later(theirs: &Update, ours: &Update, timeouts: &Timeouts) -> bool {
     let (their_age, our_age) = (age(theirs, timeouts), age(ours, timeouts));
-    if their_age.abs_diff(our_age) > TOLERANCE.into() {
+    let (their_fins, our_fins) = (fins(theirs), fins(ours));
+    let tolerance = match their_fins.is_some() && our_fins.is_some() && their_fins != our_fins {
+        true => FIN_TOLERANCE,
+        false => TOLERANCE,
+    };
+    if their_age.abs_diff(our_age) > tolerance.into() {
         return their_age < our_age;
     }
     progress(theirs) > progress(ours)
+}
+
+/// How many ends of an open connection have sent a FIN.
+fn fins(update: &Update) -> Option<u8> {
+    const OPEN: u8 = State::Established as u8;
+    const CLOSED: u8 = State::BothFinReceived as u8;
+    let (state, _) = update.body.stage();
+    let is_tcp = update.body.protocol() == Protocol::Tcp as u8;
+    match state {
+        _ if !is_tcp => None,
+        OPEN => Some(0),
+        V4_FIN | V6_FIN => Some(1),
+        CLOSED => Some(2),
+        _ => None,
+    }
 }
 
 /// Milliseconds since the last use. A copy that cannot tell is older than all that can.
@@ -284,6 +310,20 @@ mod tests {
         assert_eq!(latest(tcp(open, HOUR), tcp(fin, HOUR)), Latest::Second);
         let used_since = tcp(open, MINUTE);
         assert_eq!(latest(used_since, tcp(fin, HOUR)), Latest::First);
+    }
+
+    #[test]
+    fn a_fin_is_not_taken_back_by_a_copy_that_waited_for_a_moment() {
+        let (open, fin) = (State::Established, State::V6FinReceived);
+        let waited = tcp(open, SECOND - FIN_TOLERANCE);
+        assert_eq!(latest(tcp(fin, SECOND), waited), Latest::First);
+        let both = tcp(State::BothFinReceived, SECOND);
+        assert_eq!(
+            latest(tcp(fin, SECOND - FIN_TOLERANCE), both),
+            Latest::Second
+        );
+        let used_since = tcp(open, SECOND - FIN_TOLERANCE - 1);
+        assert_eq!(latest(tcp(fin, SECOND), used_since), Latest::Second);
     }
 
     #[test]
