@@ -68,7 +68,11 @@ impl World {
             }
             *self.report.older.entry(older / CLASS).or_default() += 1;
             if older > self.setting.tolerance() {
-                self.report.fail(Check::NothingGrowsOlder, at, || {
+                let check = match self.untold[id] || self.setting.window == 0 {
+                    true => Check::NothingForgottenGrowsOlder,
+                    false => Check::NothingGrowsOlder,
+                };
+                self.report.fail(check, at, || {
                     let ago = now - one.after;
                     format!("{node}: {id} was used {ago} ms ago now, {older} ms before what it had")
                 });

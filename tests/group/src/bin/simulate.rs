@@ -63,7 +63,11 @@ fn many(first: u64, end: u64) -> ExitCode {
     });
     let sum = sum.into_inner().unwrap_or_default();
     for (check, failures) in &sum.failures {
-        println!("{check:?} failed with {} seeds:", failures.len());
+        let open = match check.is_open() {
+            true => " (known, see its description)",
+            false => "",
+        };
+        println!("{check:?} failed with {} seeds{open}:", failures.len());
         let mut failures: Vec<_> = failures.iter().collect();
         // Small groups and short runs are the ones to look at.
         failures.sort_by_key(|(seed, _)| {
@@ -80,7 +84,7 @@ fn many(first: u64, end: u64) -> ExitCode {
         end - first,
         start.elapsed().as_secs_f64()
     );
-    match sum.failures.is_empty() {
+    match sum.failures.keys().all(|check| check.is_open()) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
