@@ -16,7 +16,8 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// Writes the message, with as many ranges as fit, and returns its length.
+    /// Writes the message, with as many ranges as fit, and returns its length: 0 if not even one without
+    /// ranges does.
     pub fn write(
         node: Node,
         number: u32,
@@ -26,7 +27,9 @@ impl<'a> Ask<'a> {
     ) -> usize {
         const COUNT: usize = Header::SIZE + 4;
         let kind = Kind::Ask;
-        let mut writer = Writer::new(room, Header { kind, node, number });
+        let Some(mut writer) = Writer::new(room, Header { kind, node, number }, BODY) else {
+            return 0;
+        };
         writer.put(&of.to_be_bytes());
         writer.put(&[0; 2]);
         let mut count = 0u16;

@@ -22,7 +22,8 @@ impl Hello {
     const BODY: usize = 18;
     const CALLING: u8 = 1;
 
-    /// Writes the message, with as many reports as fit, and returns its length.
+    /// Writes the message, with as many reports as fit, and returns its length: 0 if not even one without
+    /// reports does.
     pub fn write(
         &self,
         node: Node,
@@ -32,7 +33,9 @@ impl Hello {
     ) -> usize {
         const COUNT: usize = Header::SIZE + Hello::BODY - 2;
         let kind = Kind::Hello;
-        let mut writer = Writer::new(room, Header { kind, node, number });
+        let Some(mut writer) = Writer::new(room, Header { kind, node, number }, Self::BODY) else {
+            return 0;
+        };
         writer.put(&[self.standing, u8::from(self.is_calling) * Self::CALLING]);
         writer.put(&self.period.to_be_bytes());
         for field in [self.oldest, self.holes, self.sessions] {

@@ -139,11 +139,15 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Begins a message in `room`.
-    pub fn new(room: &'a mut [u8], header: Header) -> Self {
+    /// Begins a message in `room`, whose body has `body` bytes at least. Nothing if there is no room for
+    /// that: half a message would be none.
+    pub fn new(room: &'a mut [u8], header: Header, body: usize) -> Option<Self> {
+        if room.len() < Header::SIZE + body {
+            return None;
+        }
         let mut writer = Self { room, length: 0 };
         writer.put(&header.to_bytes());
-        writer
+        Some(writer)
     }
 
     /// Whether that was possible; if not, the message is as it was.

@@ -41,10 +41,12 @@ pub struct Pull {
 impl Pull {
     const BODY: usize = 6 + KEY;
 
-    /// Writes the message, and returns its length.
+    /// Writes the message, and returns its length: 0 if there is no room for it.
     pub fn write(&self, node: Node, number: u32, room: &mut [u8]) -> usize {
         let kind = Kind::Pull;
-        let mut writer = Writer::new(room, Header { kind, node, number });
+        let Some(mut writer) = Writer::new(room, Header { kind, node, number }, Self::BODY) else {
+            return 0;
+        };
         writer.put(&self.of.to_be_bytes());
         writer.put(&[self.parts, self.protocol as u8]);
         put_key(&mut writer, self.after);
@@ -87,12 +89,15 @@ impl TableHeader {
     /// Writes it to the start of `room`; tells whether there was room for it.
     pub fn write(stretch: &Stretch, node: Node, number: u32, room: &mut [u8]) -> bool {
         let kind = Kind::Table;
-        let mut writer = Writer::new(room, Header { kind, node, number });
+        let header = Header { kind, node, number };
+        let Some(mut writer) = Writer::new(room, header, Self::SIZE - Header::SIZE) else {
+            return false;
+        };
         writer.put(&[stretch.protocol as u8]);
         put_key(&mut writer, stretch.after);
         put_key(&mut writer, stretch.last);
         writer.put(&[0]);
-        writer.length() == Self::SIZE
+        true
     }
 
     /// Reads the start of a message of [`Kind::Table`].

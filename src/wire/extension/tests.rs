@@ -75,6 +75,33 @@ fn keys() -> impl Strategy<Value = Option<Key>> {
     prop::option::of(any::<[u8; 12]>().prop_map(|bytes| Key::from_bytes(&bytes)))
 }
 
+#[test]
+fn half_a_message_is_never_written() {
+    let pull = Pull {
+        of: 1,
+        parts: 2,
+        protocol: Protocol::Udp,
+        after: None,
+    };
+    let stretch = Stretch {
+        protocol: Protocol::Udp,
+        after: None,
+        last: None,
+    };
+    for length in 0..TableHeader::SIZE {
+        let mut room = vec![0; length];
+        let hello = Hello::default().write(NODE, 7, std::iter::empty(), &mut room);
+        assert_eq!(hello, if length < 30 { 0 } else { 30 });
+        let ask = Ask::write(NODE, 7, 1, std::iter::empty(), &mut room);
+        assert_eq!(ask, if length < 18 { 0 } else { 18 });
+        assert_eq!(
+            pull.write(NODE, 7, &mut room),
+            if length < 31 { 0 } else { 31 }
+        );
+        assert!(!TableHeader::write(&stretch, NODE, 7, &mut room));
+    }
+}
+
 proptest! {
     #[test]
     fn a_hello_reads_back(
