@@ -16,6 +16,9 @@ use joold::wire::netlink::put_attribute;
 #[path = "../../../src/wire/samples.rs"]
 mod samples;
 
+#[path = "seeds/extension.rs"]
+mod extension;
+
 mod script {
     //! Orders of events, as the property reads them.
 
@@ -106,8 +109,10 @@ fn main() {
     answers();
     files();
     requests();
+    control_requests();
     messages();
     datagrams();
+    extension::seeds();
     events();
 }
 
@@ -399,6 +404,50 @@ fn requests() {
     ];
     for (name, run) in runs {
         write(property, name, run.as_flattened());
+    }
+}
+
+/// How many turns the socket has, those, and what is sent.
+fn control_requests() {
+    let property = "whoever_asks_gets_an_answer_or_a_line_of_error";
+    const BROKEN: u8 = 0;
+    const INTERRUPTED: u8 = 1;
+    const WAIT: u8 = 2;
+    const ONE: u8 = 3;
+    let turns = |turns: &[u8], request: &[u8]| {
+        let count = turns.len() as u8;
+        [&[count][..], turns, request].concat()
+    };
+    let interrupted = [
+        ONE,
+        WAIT,
+        ONE + 3,
+        INTERRUPTED,
+        WAIT,
+        ONE,
+        ONE,
+        ONE + 10,
+        WAIT,
+    ];
+    let runs: [(&str, Vec<u8>); 12] = [
+        ("state", turns(&[], b"state\n")),
+        ("status", turns(&[], b" status\r\n")),
+        ("in-pieces", turns(&interrupted, b"status\n")),
+        ("without-newline", turns(&[ONE; 9], b"state")),
+        ("more-behind", turns(&[], b"state\nstatus\n")),
+        ("unknown", turns(&[], b"stat\n")),
+        ("unknown-bytes", turns(&[WAIT], b"\xff\x1b[2J\0\x80\n")),
+        ("empty", turns(&[], b"\n")),
+        ("gone", turns(&[WAIT], b"")),
+        ("broken", turns(&[ONE, BROKEN], b"state\n")),
+        ("too-long", turns(&[], &[b'a'; 70])),
+        (
+            "nearly-too-long",
+            turns(&[], &[&[0xff; 63][..], b"\n"].concat()),
+        ),
+    ];
+    for (name, run) in runs {
+        write(property, name, run);
     }
 }
 

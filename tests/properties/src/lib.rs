@@ -11,10 +11,12 @@
 mod control;
 mod datagram;
 mod events;
+mod extension;
 mod files;
 mod kernel;
 mod page;
 mod pool4;
+mod request;
 mod script;
 mod session;
 mod stats;
@@ -22,10 +24,12 @@ mod stats;
 pub use control::any_answer_of_the_kernel_is_taken_or_an_error;
 pub use datagram::what_is_admitted_of_a_datagram_is_whole_sessions;
 pub use events::whatever_happens_each_session_is_accounted_for;
+pub use extension::what_is_read_of_an_extension_writes_back_the_same;
 pub use files::{
     any_module_file_is_a_configuration_or_an_error, any_network_file_is_a_configuration_or_an_error,
 };
 pub use kernel::no_kernel_message_is_forwarded_out_of_bounds;
+pub use request::whoever_asks_gets_an_answer_or_a_line_of_error;
 pub use session::what_parses_as_a_session_writes_back_the_same;
 pub use stats::whoever_asks_nobody_gets_more_than_a_share;
 
@@ -51,8 +55,10 @@ all! {
     any_network_file_is_a_configuration_or_an_error,
     no_kernel_message_is_forwarded_out_of_bounds,
     what_is_admitted_of_a_datagram_is_whole_sessions,
+    what_is_read_of_an_extension_writes_back_the_same,
     what_parses_as_a_session_writes_back_the_same,
     whatever_happens_each_session_is_accounted_for,
+    whoever_asks_gets_an_answer_or_a_line_of_error,
     whoever_asks_nobody_gets_more_than_a_share,
 }
 
