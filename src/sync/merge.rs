@@ -4,7 +4,7 @@
 //! kernel may have had later news of its sessions, from its own packets or from others. The kernel's own
 //! table is the one memory of that which is always there, and right.
 
-use crate::wire::lifetime::{Timeouts, is_later};
+use crate::wire::lifetime::{Timeouts, idle, is_later};
 use crate::wire::page::Key;
 use crate::wire::session::{Format, Protocol};
 use crate::wire::update::Update;
@@ -46,7 +46,11 @@ pub fn keep_later(
     let mut kept = Vec::with_capacity(theirs.len());
     for (protocol, key, update) in theirs {
         let own = window.find(protocol, key, table)?;
-        if own.is_none_or(|own| is_later(&update, &own, timeouts)) {
+        // One whose time is up goes when the kernel looks next, and what came after it should stay: an
+        // incoming SYN, which counts for less than all else.
+        let follows =
+            |own: &Update| own.expiration == 0 && idle(&update, timeouts) < idle(own, timeouts);
+        if own.is_none_or(|own| follows(&own) || is_later(&update, &own, timeouts)) {
             kept.push(update);
         }
     }
