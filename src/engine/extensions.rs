@@ -133,6 +133,8 @@ impl Engine {
         if sync.serve(now, kernel, self.watch.sessions()) {
             if let Some(refreshes) = &mut self.refreshes {
                 refreshes.forget_known();
+                // It is of the kernel before, and must not come after what others read of this one's.
+                self.releases_all = refreshes.held() > 0;
             }
         }
         sync.elapse(now);
@@ -154,7 +156,7 @@ impl Engine {
                     refreshes.forget_known();
                 }
             }
-            Reason::HeldNotSent => sync.lost_own(now),
+            Reason::HeldNotSent | Reason::QueueFull => sync.lost_own(now),
             Reason::AddNotSent => sync.miss_all(now),
             _ => (),
         }

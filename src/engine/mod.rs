@@ -125,6 +125,8 @@ pub struct Engine {
     flush: Flush,
     refreshes: Option<Refreshes>,
     room: Room,
+    /// Whether what is held is due at once.
+    releases_all: bool,
     /// The other nodes, if anything is asked of them.
     sync: Option<Sync>,
     /// Whose datagrams are taken.
@@ -162,6 +164,7 @@ impl Engine {
             flush: Flush::default(),
             refreshes: None,
             room: Room::default(),
+            releases_all: false,
             sync: None,
             allowed: AllowList::EVERYBODY,
             start: now,

@@ -131,7 +131,14 @@ impl Engine {
     pub fn instance_seen(&mut self, now: Instant, state: Snapshot) -> Vec<(Global, u32)> {
         self.journal.success(Reason::LookFailed);
         self.journal.success(Reason::NotPermitted);
-        self.watch.seen(now, state, &mut self.journal)
+        let version = self.version;
+        let changes = self.watch.seen(now, state, version, &mut self.journal);
+        let lost = self.watch.take_queue_lost();
+        if lost > 0 {
+            let detail = || format!("{lost} of them");
+            self.lose_several(now, Reason::QueueFull, lost, detail);
+        }
+        changes
     }
 
     /// It has those globals now.

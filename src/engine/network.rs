@@ -37,7 +37,12 @@ impl Engine {
     /// Writes updates that were held until now to the start of `room`, and returns their length: 0
     /// when none is due any more. As many as fit into `payload` bytes, and one at least.
     pub fn write_due(&mut self, now: Instant, room: &mut [u8], payload: usize) -> usize {
-        self.write(now, room, payload, Refreshes::next_due)
+        if !self.releases_all {
+            return self.write(now, room, payload, Refreshes::next_due);
+        }
+        let length = self.write(now, room, payload, Refreshes::next_held);
+        self.releases_all = length > 0;
+        length
     }
 
     /// As [`Engine::write_due`], of updates that are held, due or not: there will be no later.
@@ -94,6 +99,9 @@ impl Engine {
     /// When [`Engine::write_due`] has something to write.
     pub fn due(&self) -> Option<Instant> {
         let time = self.refreshes.as_ref()?.deadline()?;
+        if self.releases_all {
+            return Some(self.start);
+        }
         self.start.checked_add(Duration::from_millis(time))
     }
 

@@ -48,6 +48,9 @@ reasons! {
     KernelOverrun => "messages from the kernel lost: netlink receive buffer full",
         "raise \"netlink buffer\" in the module file or give joold more CPU, and run \"jool session advertise\" to \
          make up for lost batches";
+    /// Jool dropped updates because its own queue was full.
+    QueueFull => "updates of sessions lost in the kernel: its queue was full",
+        "raise \"ss-capacity\" in the module file, or find out why joold or the network is slow";
     /// The netlink socket failed to receive.
     KernelReceive => "cannot receive from the kernel", "";
     /// The kernel answered any request with EPERM.

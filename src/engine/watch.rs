@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::journal::{Event, Journal};
 use crate::wire::globals::{Global, Globals, Values};
 use crate::wire::instance::Snapshot;
+use crate::wire::jool::Version;
 use crate::wire::lifetime::Timeouts;
 use crate::wire::pool4::Pool4;
 use crate::wire::statistics::Statistics;
@@ -88,6 +89,8 @@ pub struct Watch {
     incarnation: u32,
     /// Whether an advertise began, and the kernel has always had more since.
     advertises: bool,
+    /// How many updates its queue had no room for, and nobody has counted yet.
+    queue_lost: u64,
 }
 
 impl Watch {
@@ -113,6 +116,7 @@ impl Watch {
             due: None,
             incarnation: 0,
             advertises: false,
+            queue_lost: 0,
         }
     }
 
@@ -219,6 +223,11 @@ impl Watch {
         self.advertises
     }
 
+    /// How many updates its queue had no room for since this was asked last.
+    pub fn take_queue_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.queue_lost)
+    }
+
     /// It has nothing more to tell.
     pub fn advertised(&mut self) {
         self.advertises = false;
@@ -250,6 +259,7 @@ impl Watch {
         &mut self,
         now: Instant,
         state: Snapshot,
+        version: Option<Version>,
         journal: &mut Journal,
     ) -> Vec<(Global, u32)> {
         let is_anew =
@@ -273,7 +283,13 @@ impl Watch {
         let was_on = self.is_on();
         (self.presence, self.was_missing) = (Presence::Present, false);
         self.globals = state.globals;
-        self.advertises |= state.statistics.advertises() > self.statistics.advertises();
+        if version.is_some_and(Version::has_known_statistics) && !appeared {
+            let grown = |of: fn(&Statistics) -> u64| {
+                of(&state.statistics).saturating_sub(of(&self.statistics))
+            };
+            self.advertises |= grown(Statistics::advertises) > 0;
+            self.queue_lost += grown(Statistics::queue_full);
+        }
         self.statistics = state.statistics;
         self.refusals = (0, 0);
         self.looked(now, if self.is_on() { PERIOD } else { PERIOD_OFF });

@@ -148,6 +148,10 @@ fn part(
     let mut places = sessions.chunks_exact_mut(size);
     let (mut written, mut last, mut left_out) = (0, None, false);
     let next = table.page(protocol, after, &mut |key: Key, update: Update| {
+        if update.expiration == 0 {
+            // Its time is up; the kernel only has not looked yet.
+            return;
+        }
         left_out = left_out || places.len() == 0;
         if let Some(place) = places.next() {
             update.write(format, place);

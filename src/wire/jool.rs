@@ -102,6 +102,11 @@ impl Version {
         (self.major, self.minor) == (other.major, other.minor)
     }
 
+    /// Whether its statistics about synchronization have the numbers of 4.1.13, which are seen.
+    pub fn has_known_statistics(self) -> bool {
+        (self.major, self.minor, self.revision) == (4, 1, 13)
+    }
+
     /// As it stands in a Jool header.
     pub fn to_bytes(self) -> [u8; 4] {
         [self.major, self.minor, self.revision, self.development]

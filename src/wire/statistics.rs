@@ -9,7 +9,9 @@ use super::netlink::Attribute;
 /// What there is now: BIB entries and sessions. Everything else counts events.
 const GAUGES: [u16; 2] = [4, SESSIONS];
 
-/// Advertises, in Jool 4.1.13; other versions have something else there, or nothing.
+/// Updates that were dropped since the queue was full, and advertises, in Jool 4.1.13; other versions
+/// have something else there, or nothing.
+const QUEUE_FULL: usize = 78;
 const ADVERTISES: usize = 81;
 
 /// Sessions that there are now.
@@ -53,7 +55,12 @@ impl Statistics {
         self.sessions
     }
 
-    /// How many advertises were begun, where the version is known to count them.
+    /// How many updates were dropped since the queue was full, in Jool 4.1.13.
+    pub fn queue_full(&self) -> u64 {
+        self.counted.get(QUEUE_FULL).copied().unwrap_or_default()
+    }
+
+    /// How many advertises were begun, in Jool 4.1.13.
     pub fn advertises(&self) -> u64 {
         self.counted.get(ADVERTISES).copied().unwrap_or_default()
     }

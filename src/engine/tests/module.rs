@@ -1,6 +1,7 @@
 //! The module and the instance.
 
 use super::*;
+use crate::wire::netlink::Attribute;
 
 #[test]
 fn a_refusal_that_hints_at_the_instance_has_it_looked_at_soon_and_is_counted() {
@@ -233,4 +234,37 @@ fn what_stands_behind_an_instances_name_means_nothing() {
         let verdict = engine.on_kernel(Instant::now(), 0, &mut batch);
         assert!(matches!(verdict, FromKernel::Forward(_)));
     }
+}
+
+/// An instance whose queue was full for so many updates so far.
+fn instance_that_dropped(updates: u64) -> Snapshot {
+    let mut state = instance_with(20);
+    state.statistics.take(&Attribute {
+        number: 78,
+        value: &updates.to_ne_bytes(),
+        offset: 0,
+    });
+    state
+}
+
+#[test]
+fn what_the_kernels_queue_had_no_room_for_is_counted_from_the_first_look_on() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    engine.module_found(Instant::now(), FAMILY, Some(Version::new(4, 1, 13)));
+    let now = engine.look_due().unwrap();
+    for (dropped, counted) in [(1000, 0), (1007, 7), (1007, 7)] {
+        engine.instance_seen(now, instance_that_dropped(dropped));
+        assert_eq!(engine.counters().lost(Reason::QueueFull), counted);
+    }
+}
+
+#[test]
+fn a_version_whose_statistics_are_not_known_tells_of_no_full_queue() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    engine.module_found(Instant::now(), FAMILY, Some(Version::new(4, 1, 12)));
+    let now = engine.look_due().unwrap();
+    for dropped in [0, 7] {
+        engine.instance_seen(now, instance_that_dropped(dropped));
+    }
+    assert_eq!(engine.counters().lost(Reason::QueueFull), 0);
 }

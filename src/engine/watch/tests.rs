@@ -1,6 +1,8 @@
 use super::*;
 use crate::wire::netlink::Attribute;
 
+const VERSION: Option<Version> = Some(Version::SUPPORTED);
+
 /// An instance with synchronization on or off that has counted so many acknowledgements.
 fn state(on: bool, acks: u64) -> Snapshot {
     let mut state = Snapshot::default();
@@ -48,7 +50,7 @@ impl Watched {
             self.watch.missing(self.now, words, &mut self.journal);
             return Vec::new();
         };
-        let changes = self.watch.seen(self.now, state, &mut self.journal);
+        let changes = self.watch.seen(self.now, state, VERSION, &mut self.journal);
         if !changes.is_empty() {
             self.watch.changed(&changes, &mut self.journal);
         }
@@ -160,7 +162,7 @@ fn changes_that_fail_are_tried_again_at_the_next_look() {
     for _ in 0..2 {
         let changes = watched
             .watch
-            .seen(now, state(false, 0), &mut watched.journal);
+            .seen(now, state(false, 0), VERSION, &mut watched.journal);
         assert_eq!(changes, [(Global::SsEnabled, 1)]);
     }
 }
@@ -213,7 +215,7 @@ fn changes_that_are_refused_are_tried_later_and_later() {
         let seen = state(false, 0);
         if !watched
             .watch
-            .seen(watched.now, seen, &mut watched.journal)
+            .seen(watched.now, seen, VERSION, &mut watched.journal)
             .is_empty()
         {
             tries += 1;
