@@ -44,6 +44,15 @@ Keys of NETSOCKET:
                        they are read (default: 4194304)
   \"allow from\"         Addresses and prefixes of the other routers, a list;
                        what others send is dropped (default: everybody)
+  \"extensions\"         Make up for what is lost among routers that have this
+                       joold; false: say only what upstream's daemon says
+                       (default: true)
+  \"hello period\"       Milliseconds after which the other routers are told how
+                       this one stands (default: 1000)
+  \"repair buffer\"      Bytes of sessions that are kept to be repeated
+                       (default: 1048576)
+  \"table interval\"     Milliseconds after one router began to read this one's
+                       table until another one may (default: 1000)
 
 Keys of MODSOCKET:
   \"instance\"           Name of the Jool instance (default: default)
