@@ -44,8 +44,8 @@ Keys of NETSOCKET:
                        they are read (default: 4194304)
   \"allow from\"         Addresses and prefixes of the other routers, a list;
                        what others send is dropped (default: everybody)
-  \"extensions\"         Make up for what is lost among routers that have this
-                       joold; false: say only what upstream's daemon says
+  \"extensions\"         Make up for what is lost between routers that have
+                       this joold; false: say only what upstream's says
                        (default: true)
   \"hello period\"       Milliseconds after which the other routers are told how
                        this one stands (default: 1000)

@@ -153,8 +153,9 @@ fn log_instance(event: &Event) {
             log::error!("the instance was removed, and nothing is synchronized: {words}; {CREATE}");
         }
         Event::InstanceRecreated => log::info!(
-            "the instance was created anew, or its configuration replaced (\"jool file handle\"); if its \
-             table is empty, run \"jool session advertise\" on another router to fill it"
+            "the instance was created anew, or its configuration replaced (\"jool file handle\"); between \
+             routers with extensions, its table is filled again, otherwise run \"jool session advertise\" on \
+             another router"
         ),
         Event::Pool4TooLarge => log::info!(
             "pool4 has too many ranges to compare each session with; those outside it are not left out"

@@ -46,8 +46,8 @@ reasons! {
     OtherInstance => "batch of another instance ignored", "";
     /// The kernel dropped messages because the netlink socket's buffer was full.
     KernelOverrun => "messages from the kernel lost: netlink receive buffer full",
-        "raise \"netlink buffer\" in the module file or give joold more CPU, and run \"jool session advertise\" to \
-         make up for lost batches";
+        "raise \"netlink buffer\" in the module file or give joold more CPU; between routers with extensions, lost \
+         batches are made up for, otherwise run \"jool session advertise\"";
     /// Jool dropped updates because its own queue was full.
     QueueFull => "updates of sessions lost in the kernel: its queue was full",
         "raise \"ss-capacity\" in the module file, or find out why joold or the network is slow";
@@ -128,13 +128,14 @@ reasons! {
         "find out who sends to the multicast group besides joold";
     /// The multicast socket dropped datagrams because its receive buffer was full.
     NetworkOverrun => "datagrams from the network lost: receive buffer full",
-        "raise \"receive buffer\" in the network file or give joold more CPU, and run \"jool session \
-         advertise\" on the other routers to make up for them";
+        "raise \"receive buffer\" in the network file or give joold more CPU; between routers with extensions, they \
+         are made up for, otherwise run \"jool session advertise\" on the other routers";
     /// The multicast socket failed to receive.
     NetworkReceive => "cannot receive from the network", "";
     /// Updates were held when the daemon was stopped, and could not be sent then.
     HeldNotSent => "updates held at the end not sent",
-        "run \"jool session advertise\" to make up for them";
+        "between routers with extensions, they are made up for as soon as joold runs, otherwise run \"jool session \
+         advertise\" then";
     /// Updates were held when a module took over that writes sessions in another format.
     OtherFormat => "updates held for an earlier module's sessions dropped", "";
     /// A stats request could not be received or answered.

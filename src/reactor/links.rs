@@ -224,8 +224,9 @@ impl Reactor {
             let missed = anew || used.is_none_or(|used| place.may_have_missed(&used));
             if good && missed && place.works() {
                 let line = format!(
-                    "the group {} is joined again, over {place}: run \"jool session advertise\" on \
-                     the other routers, and here, to make up for what was missed meanwhile",
+                    "the group {} is joined again, over {place}; between routers with extensions, what was \
+                     missed meanwhile is made up for, otherwise run \"jool session advertise\" on the others, \
+                     and here",
                     config.group
                 );
                 self.links.lines.tell(now, log::Level::Info, &line);
