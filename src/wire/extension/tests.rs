@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::Standing;
 use crate::wire::page::Key;
-use crate::wire::session::Protocol;
+use crate::wire::session::{Format, Protocol, Session, State, Timer};
 
 const NODE: Node = 0x1234_5678;
 
@@ -57,6 +58,60 @@ fn other_kinds_and_versions_are_unknown_and_the_sessions_before_them_are_not() {
         let bytes = [&[1; 80][..], &trailer].concat();
         assert_eq!(Datagram::of(&bytes), Datagram::Unknown(80));
     }
+}
+
+/// The bytes of an example in the documentation: of the indented lines behind that one.
+fn example(title: &str) -> Vec<u8> {
+    let page = include_str!("../../../docs/extensions.md");
+    let lines = page.lines().skip_while(|line| *line != title).skip(2);
+    let lines = lines.map_while(|line| line.split_once('|'));
+    lines
+        .flat_map(|(bytes, _)| bytes.split_whitespace())
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn the_datagram_in_the_documentation_is_a_session_with_a_trailer() {
+    let bytes = example("A datagram with one session, of a little-endian router:");
+    let header = Header {
+        kind: Kind::Sessions,
+        node: 0x73a5_fabb,
+        number: 7,
+    };
+    assert_eq!(Datagram::of(&bytes), Datagram::Numbered(40, header));
+    let session = Session {
+        source6: ("2001:db8::1".parse().unwrap(), 40_000),
+        destination6: None,
+        source4: "192.0.2.1:61001".parse().unwrap(),
+        destination4: "198.51.100.7:443".parse().unwrap(),
+        protocol: Protocol::Udp,
+        state: State::Established,
+        timer: Timer::Established,
+        expiration: 300_000,
+    };
+    let mut written = Vec::new();
+    session.emit(Format::Flat, &mut written);
+    written.extend(header.to_bytes());
+    if cfg!(target_endian = "little") {
+        assert_eq!(written, bytes);
+    }
+}
+
+#[test]
+fn the_hello_in_the_documentation_is_what_is_said() {
+    let hello = Hello {
+        standing: Standing::InSync as u8,
+        is_calling: false,
+        period: 1000,
+        oldest: 1,
+        holes: 1,
+        sessions: 3,
+    };
+    let mut room = [0; 100];
+    let reports = [report((0xb1ef_abfb, 2, 1))];
+    let length = hello.write(0x73a5_fabb, 7, reports.into_iter(), &mut room);
+    assert_eq!(room[..length], example("A hello of that node:"));
 }
 
 fn report((node, number, holes): (u32, u32, u32)) -> Report {
