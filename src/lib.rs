@@ -5,6 +5,8 @@
 //!
 //! - [`wire`]: views of what the kernel and the peers say. Bytes in, fields out.
 //! - [`engine`]: decides what becomes of each message. No sockets, no clock.
+//! - [`sync`]: the half of it that knows the other routers: what is lost, what of it is asked for, what
+//!   others ask for, and whether anything is lacking.
 //! - [`modsocket`], [`netsocket`], [`statsocket`], [`ctlsocket`]: the kernel, the peers, whoever asks
 //!   for counters, and whoever asks how it stands. They only move bytes. [`outbox`] is where they are on their way out. [`share`] says
 //!   who is answered. [`sys`] has the system calls that no crate offers.

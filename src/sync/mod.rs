@@ -1,10 +1,10 @@
 //! What makes the synchronization lossless: the engine's half that knows the other nodes.
 //!
 //! Each datagram of sessions has its node and number behind it. Whoever lacks one asks for it, and its
-//! sender repeats it from the [`ring`] of what it sent lately. What no ring has any more, or was never
-//! told, is read from a node's table, part by part ([`reading`], [`giving`]). Whatever comes late is
-//! compared with the kernel's own table before it is added ([`merge`]), so that nothing old takes the place
-//! of something newer. From what is lacking of each [`peer`] follows where this node stands.
+//! sender repeats it from the `ring` of what it sent lately. What no ring has any more, or was never
+//! told, is read from a node's table, part by part (`reading`, `giving`). Whatever comes late is
+//! compared with the kernel's own table before it is added (`merge`), so that nothing old takes the place
+//! of something newer. From what is lacking of each `peer` follows where this node stands.
 //!
 //! As all of the engine it does no I/O and asks for no clock.
 
