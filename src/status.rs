@@ -157,6 +157,7 @@ fn passed(counters: &Counters) -> Vec<(&'static str, u64)> {
         ("bytes from the network", counters.net_received.bytes),
         ("updates merged into later ones", counters.merged),
         ("updates held", counters.held),
+        ("updates told again", counters.restated),
         ("waits for room in the network", counters.waits),
     ]
     .into_iter()

@@ -333,7 +333,7 @@ impl Reactor {
             self.netsocket.set_own(Some(way.source));
             if self.outbox.payload() != way.payload || self.links.way.is_none() {
                 self.outbox.set_payload(way.payload);
-                report::payload(way.payload);
+                report::payload(self.engine.sessions_of(way.payload));
             }
             self.links.way = Some(way);
         }

@@ -266,7 +266,7 @@ impl Sync {
             let has = other.reports_of(node);
             has.is_some_and(|has| ahead(high, has) >= 0)
         };
-        if let Some(at) = others.iter().position(|other| has_everything(&other)) {
+        if let Some(at) = others.iter().position(has_everything) {
             others = vec![others.swap_remove(at)];
         }
         for other in others {
