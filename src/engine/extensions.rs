@@ -8,7 +8,7 @@ use super::refresh::Heard;
 use super::{Engine, Event, FromNetwork, Reason};
 use crate::outbox::{Kind, Outbox, Taken};
 use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
-use crate::wire::extension::{Datagram, Header};
+use crate::wire::extension::{self, Datagram, Header};
 use crate::wire::globals::Global;
 use crate::wire::request::Add;
 use crate::wire::session::Format;
@@ -150,13 +150,15 @@ impl Engine {
             return;
         };
         match reason {
-            Reason::KernelOverrun | Reason::TruncatedMessage => {
+            Reason::KernelOverrun | Reason::TruncatedMessage | Reason::QueueFull => {
                 sync.lost_own(now);
                 if let Some(refreshes) = &mut self.refreshes {
                     refreshes.forget_known();
+                    // It may be older than what was lost, and must not come after the table that has that.
+                    self.releases_all = refreshes.held() > 0;
                 }
             }
-            Reason::HeldNotSent | Reason::QueueFull => sync.lost_own(now),
+            Reason::HeldNotSent => sync.lost_own(now),
             Reason::AddNotSent => sync.miss_all(now),
             _ => (),
         }
@@ -197,6 +199,10 @@ impl Engine {
                 }
             }
             Datagram::Message(header) => {
+                if header.kind == extension::Kind::Pull {
+                    // A table is given out: whether it is another instance's by now, a look tells.
+                    self.watch.hint(now);
+                }
                 match sync.on_message(now, source, header, contents) {
                     Ok(Contents::Nothing) => Extended::Done,
                     Ok(Contents::Sessions(from, part)) => {

@@ -138,6 +138,8 @@ impl Engine {
             let detail = || format!("{lost} of them");
             self.lose_several(now, Reason::QueueFull, lost, detail);
         }
+        // Before anything is said of what may be another instance's table by now.
+        self.follow_sync(now);
         changes
     }
 

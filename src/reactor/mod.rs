@@ -222,12 +222,13 @@ impl Reactor {
             self.engine.elapse(now);
             logging::elapse(now);
             self.collect_due(now);
-            self.collect_messages(now);
             self.follow_interfaces(now);
             if self.engine.doubts_module() || self.search.is_some_and(|due| due <= now) {
                 self.look_for_module(now);
             }
             self.look_at_instance(now);
+            // With what the look found: a table that is given should not be a new instance's.
+            self.collect_messages(now);
             self.go_on(now);
             self.flush_kernel(now);
             self.dismiss_due(now);

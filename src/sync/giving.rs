@@ -63,6 +63,7 @@ impl Giving {
             protocol: pull.protocol,
             after: pull.after,
             last: None,
+            holes: 0,
         };
         if Reading::begins_with(&stretch) {
             let begun = self.begun.filter(|&(_, by)| by != to);
@@ -97,12 +98,12 @@ impl Giving {
         (!self.gives.is_empty()).then(|| self.budget.next())
     }
 
-    /// Writes the next part, if one is due, and returns its length. `number` is that of the last datagram
-    /// of sessions.
+    /// Writes the next part, if one is due, and returns its length. The own node is told with the number of
+    /// its last datagram of sessions, and its holes.
     pub fn write(
         &mut self,
         now: Instant,
-        (node, number): (Node, u32),
+        (node, number, holes): (Node, u32, u32),
         format: Format,
         table: &mut impl Table,
         room: &mut [u8],
@@ -113,7 +114,7 @@ impl Giving {
         if !self.budget.spend(now) {
             return 0;
         }
-        let Some((stretch, length)) = part(give.protocol, give.after, format, table, room) else {
+        let Some((stretch, length)) = part(give, holes as u8, format, table, room) else {
             // The table cannot be read, which was told, or there is no room for a single session.
             self.gives.clear();
             return 0;
@@ -137,12 +138,15 @@ impl Giving {
 /// Writes as many sessions as a page has and fit behind a header; returns which they are, and the length
 /// of it all. Nothing if the table cannot be read, or there is room for none of those that there are.
 fn part(
-    protocol: Protocol,
-    after: Option<Key>,
+    give: &Give,
+    holes: u8,
     format: Format,
     table: &mut impl Table,
     room: &mut [u8],
 ) -> Option<(Stretch, usize)> {
+    let Give {
+        protocol, after, ..
+    } = *give;
     let size = format.size();
     let sessions = room.get_mut(TableHeader::SIZE..)?;
     let mut places = sessions.chunks_exact_mut(size);
@@ -165,6 +169,7 @@ fn part(
         protocol,
         after,
         last: if left_out { last } else { next },
+        holes,
     };
     Some((stretch, TableHeader::SIZE + written))
 }

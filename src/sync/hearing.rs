@@ -311,7 +311,7 @@ impl Sync {
         };
         let reading = self.peers[index].reading.as_ref();
         let own = reading.map(|reading| (reading.protocol, reading.after));
-        let start = Reading::new(0, Vec::new());
+        let start = Reading::new(0, 0, Vec::new());
         if own.unwrap_or((start.protocol, start.after)) == (pull.protocol, pull.after) {
             self.pulling.postpone(now, jitter);
         }
@@ -323,8 +323,14 @@ impl Sync {
         if peer.need.is_none() || self.kernel.is_none() {
             return Contents::Nothing;
         }
+        let is_other = |reading: &Reading| reading.holes != stretch.holes;
+        if peer.reading.as_ref().is_some_and(is_other) {
+            // Its kernel's table is another one by now: from the first session on again.
+            peer.reading = None;
+        }
         if peer.reading.is_none() && Reading::begins_with(&stretch) {
-            peer.reading = Some(Reading::new(number, peer.reports.clone()));
+            let reports = peer.reports.clone();
+            peer.reading = Some(Reading::new(number, stretch.holes, reports));
         }
         let is_wanted = peer.reading.as_ref().is_some_and(|r| r.wants(&stretch));
         let node = peer.node;

@@ -78,7 +78,7 @@ impl Sync {
             self.tally.repeated += u64::from(length > 0);
         }
         if length == 0 {
-            let sender = (self.node, self.number);
+            let sender = (self.node, self.number, self.holes);
             length = self.giving.write(now, sender, format, table, room);
             self.tally.parts_given += u64::from(length > 0);
         }
@@ -148,7 +148,7 @@ impl Sync {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == of) else {
             return 0;
         };
-        let start = Reading::new(0, Vec::new());
+        let start = Reading::new(0, 0, Vec::new());
         let reading = peer.reading.as_mut();
         let (protocol, after) = reading.map_or((start.protocol, start.after), |reading| {
             reading.parts = 0;

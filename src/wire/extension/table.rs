@@ -77,6 +77,8 @@ pub struct Stretch {
     pub after: Option<Key>,
     /// Its last session; the protocol's last one, if nothing.
     pub last: Option<Key>,
+    /// The low byte of its sender's holes: parts with another one are of another table.
+    pub holes: u8,
 }
 
 /// What stands before a part's sessions.
@@ -96,7 +98,7 @@ impl TableHeader {
         writer.put(&[stretch.protocol as u8]);
         put_key(&mut writer, stretch.after);
         put_key(&mut writer, stretch.last);
-        writer.put(&[0]);
+        writer.put(&[stretch.holes]);
         true
     }
 
@@ -110,6 +112,7 @@ impl TableHeader {
             protocol: protocol(body[0])?,
             after: key(body, 1),
             last: key(body, 1 + KEY),
+            holes: body[27],
         })
     }
 }

@@ -142,6 +142,7 @@ fn half_a_message_is_never_written() {
         protocol: Protocol::Udp,
         after: None,
         last: None,
+        holes: 0,
     };
     for length in 0..TableHeader::SIZE {
         let mut room = vec![0; length];
@@ -215,8 +216,10 @@ proptest! {
     }
 
     #[test]
-    fn the_start_of_a_part_reads_back(protocol in protocols(), after in keys(), last in keys()) {
-        let stretch = Stretch { protocol, after, last };
+    fn the_start_of_a_part_reads_back(
+            protocol in protocols(), after in keys(), last in keys(), holes: u8,
+        ) {
+        let stretch = Stretch { protocol, after, last, holes };
         let mut room = [0x55; TableHeader::SIZE];
         prop_assert!(TableHeader::write(&stretch, NODE, 7, &mut room));
         prop_assert_eq!(Datagram::of(&room), Datagram::Message(header(Kind::Table)));

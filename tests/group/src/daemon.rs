@@ -190,8 +190,8 @@ impl Joold {
         let now = around.base + around.now;
         self.engine.elapse(now);
         self.collect_due(now, around);
-        self.collect_messages(now, around);
         self.look_at_instance(now, around);
+        self.collect_messages(now, around);
         if self.held_back {
             self.hold_back(now, around);
         }

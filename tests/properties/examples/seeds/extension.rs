@@ -1,5 +1,7 @@
 //! What daemons tell each other beyond sessions, written by the code that writes it.
 
+use std::ops::RangeInclusive;
+
 use joold::wire::extension::{Ask, Header, Hello, Kind, Node, Pull, Report, Stretch, TableHeader};
 use joold::wire::page::Key;
 use joold::wire::session::Protocol;
@@ -100,7 +102,9 @@ fn hello(reports: u32) -> Vec<u8> {
 }
 
 fn ask() -> Vec<u8> {
-    let ranges = [NUMBER - 3..=NUMBER - 3, NUMBER - 1..=1];
+    // Numbers wrap: the second goes on after the largest.
+    let ranges = [(NUMBER - 3, NUMBER - 3), (NUMBER - 1, 1)]
+        .map(|(first, last)| RangeInclusive::new(first, last));
     written(|room| Ask::write(NODE, NUMBER, OTHER, ranges.into_iter(), room))
 }
 
@@ -119,6 +123,7 @@ fn part() -> Vec<u8> {
         protocol: Protocol::Tcp,
         after: None,
         last: Some(key(9)),
+        holes: 0,
     };
     written(
         |room| match TableHeader::write(&stretch, NODE, NUMBER, room) {
