@@ -228,7 +228,7 @@ impl World {
     }
 
     fn is_certain(&self, id: Id, joolds: &[usize]) -> bool {
-        if self.uncertain[id] {
+        if self.uncertain[id] || self.users[id].is_some_and(|user| user.is_contested()) {
             return false;
         }
         let kernels = joolds.iter().map(|&node| self.nodes[node].kernel.as_ref());

@@ -6,7 +6,7 @@ use jool_simulated::table::milliseconds;
 use joold::wire::session::Timer;
 
 use crate::sessions::next_stage;
-use crate::world::{Event, World};
+use crate::world::{Event, User, World};
 
 /// How many sessions have half of the packets.
 const HOT: usize = 8;
@@ -37,7 +37,9 @@ impl World {
             return;
         };
         let (out, was_queued) = kernel.translate(id, stage, self.now);
-        self.uses.add(id, milliseconds(self.now));
+        let now = milliseconds(self.now);
+        self.uses.add(id, now);
+        self.users[id] = Some(User::next(self.users[id], router, now));
         self.report.packets += 1;
         if stage.1 == Timer::IncomingSyn {
             let others = (0..self.nodes.len()).filter(|&node| node != router);

@@ -97,6 +97,33 @@ impl Ord for Due {
     }
 }
 
+/// Who used a session last.
+#[derive(Clone, Copy, Debug)]
+pub struct User {
+    router: usize,
+    at: i64,
+    /// When another router had used it before.
+    other: Option<i64>,
+}
+
+impl User {
+    /// The next one uses it.
+    pub fn next(user: Option<Self>, router: usize, at: i64) -> Self {
+        let other = match user {
+            Some(user) if user.router == router => user.other,
+            user => user.map(|user| user.at),
+        };
+        Self { router, at, other }
+    }
+
+    /// Whether two used it so close together that, of what they say, chance decides which seems to be the
+    /// later: see the tolerances in [`joold::wire::lifetime`].
+    pub fn is_contested(&self) -> bool {
+        const CLOSE: i64 = 350;
+        self.other.is_some_and(|other| self.at - other < CLOSE)
+    }
+}
+
 /// All of it.
 #[derive(Debug)]
 pub struct World {
@@ -125,6 +152,8 @@ pub struct World {
     pub untold: Vec<bool>,
     /// Sessions that began anew with an incoming SYN at a router while others had another copy.
     pub uncertain: Vec<bool>,
+    /// Which router used each session last and when, and when another one had before, in milliseconds.
+    pub users: Vec<Option<User>>,
     /// When each session was really used.
     pub uses: Uses,
     /// What was told.
@@ -152,6 +181,7 @@ impl World {
             owners: vec![0; setting.sessions],
             untold: vec![false; setting.sessions],
             uncertain: vec![false; setting.sessions],
+            users: vec![None; setting.sessions],
             uses: Uses::default(),
             archive: Archive::default(),
             report: Report::default(),
