@@ -290,14 +290,15 @@ impl Engine {
         left
     }
 
-    /// How the sessions behind the headroom are written, if the module has not told its own way.
+    /// How the sessions behind the headroom are written: if the module has not told its own way, by the
+    /// size of the first.
     fn format_of(&self, buffer: &[u8]) -> Format {
         let size = buffer.get(Add::HEADROOM..).and_then(|b| b.first_chunk());
-        match (
-            self.version,
-            size.map(|size| usize::from(u16::from_ne_bytes(*size))),
-        ) {
-            (None, Some(size)) if size == Format::Nested.size() => Format::Nested,
+        let size = size.map(|size| usize::from(u16::from_ne_bytes(*size)));
+        let mut all = [Format::Flat, Format::Nested].into_iter();
+        let theirs = all.find(|format| Some(format.size()) == size);
+        match (self.version, theirs) {
+            (None, Some(theirs)) => theirs,
             _ => self.format(),
         }
     }

@@ -1,5 +1,6 @@
 //! What the engine decides, message by message.
 
+mod extensions;
 mod kernel;
 mod module;
 mod network;
