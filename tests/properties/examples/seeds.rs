@@ -19,6 +19,9 @@ mod samples;
 #[path = "seeds/extension.rs"]
 mod extension;
 
+#[path = "seeds/nodes.rs"]
+mod nodes;
+
 mod script {
     //! Orders of events, as the property reads them.
 
@@ -114,6 +117,7 @@ fn main() {
     datagrams();
     extension::seeds();
     events();
+    nodes::seeds();
 }
 
 fn write(property: &str, name: &str, bytes: impl AsRef<[u8]>) {

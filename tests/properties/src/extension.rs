@@ -62,7 +62,7 @@ fn check_others(datagram: &[u8], at: usize) {
 /// it, and whether there was room for all of it, which takes `longest` bytes.
 fn in_any_room(longest: usize, write: impl Fn(&mut [u8]) -> usize, check: impl Fn(&[u8], bool)) {
     let longest = longest.min(LONGEST);
-    let mut room = [0x55; LONGEST + 1];
+    let mut room = vec![0x55; longest + 1];
     let few = 0..longest.min(TableHeader::SIZE + Header::SIZE);
     let nearly_all = longest.saturating_sub(Header::SIZE)..longest + 1;
     for length in few.chain(nearly_all) {

@@ -14,6 +14,7 @@ mod events;
 mod extension;
 mod files;
 mod kernel;
+mod nodes;
 mod page;
 mod pool4;
 mod request;
@@ -29,6 +30,7 @@ pub use files::{
     any_module_file_is_a_configuration_or_an_error, any_network_file_is_a_configuration_or_an_error,
 };
 pub use kernel::no_kernel_message_is_forwarded_out_of_bounds;
+pub use nodes::whatever_other_nodes_tell_nothing_stays_due;
 pub use request::whoever_asks_gets_an_answer_or_a_line_of_error;
 pub use session::what_parses_as_a_session_writes_back_the_same;
 pub use stats::whoever_asks_nobody_gets_more_than_a_share;
@@ -58,6 +60,7 @@ all! {
     what_is_read_of_an_extension_writes_back_the_same,
     what_parses_as_a_session_writes_back_the_same,
     whatever_happens_each_session_is_accounted_for,
+    whatever_other_nodes_tell_nothing_stays_due,
     whoever_asks_gets_an_answer_or_a_line_of_error,
     whoever_asks_nobody_gets_more_than_a_share,
 }

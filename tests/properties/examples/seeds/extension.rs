@@ -1,7 +1,5 @@
 //! What daemons tell each other beyond sessions, written by the code that writes it.
 
-use std::ops::RangeInclusive;
-
 use joold::wire::extension::{Ask, Header, Hello, Kind, Node, Pull, Report, Stretch, TableHeader};
 use joold::wire::page::Key;
 use joold::wire::session::Protocol;
@@ -102,10 +100,10 @@ fn hello(reports: u32) -> Vec<u8> {
 }
 
 fn ask() -> Vec<u8> {
-    // Numbers wrap: the second goes on after the largest.
-    let ranges = [(NUMBER - 3, NUMBER - 3), (NUMBER - 1, 1)]
-        .map(|(first, last)| RangeInclusive::new(first, last));
-    written(|room| Ask::write(NODE, NUMBER, OTHER, ranges.into_iter(), room))
+    // Numbers begin anew within the second one.
+    let ranges = [(NUMBER - 3, NUMBER - 3), (NUMBER - 1, 1)];
+    let ranges = ranges.into_iter().map(|(first, last)| first..=last);
+    written(|room| Ask::write(NODE, NUMBER, OTHER, ranges, room))
 }
 
 fn pull(after: Option<Key>) -> Vec<u8> {

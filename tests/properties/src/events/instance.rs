@@ -133,7 +133,8 @@ impl Instance {
     /// From the answers of a module.
     fn snapshot(&self, pool4: bool) -> Snapshot {
         let mut answer = Vec::new();
-        for (number, timeout) in (20..).zip([0, self.longest, self.longest / 2]) {
+        let timeouts = [1, 2, 2, 4].map(|part| self.longest / part);
+        for (number, timeout) in (20..).zip(timeouts) {
             put_attribute(&mut answer, number, &timeout.to_ne_bytes());
         }
         for global in Global::ALL {

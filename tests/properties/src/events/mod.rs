@@ -1,8 +1,8 @@
 //! The engine in the hands of a reactor to which anything may happen, in any order.
 
-mod instance;
+pub mod instance;
 mod known;
-mod material;
+pub mod material;
 mod peers;
 mod world;
 
