@@ -44,6 +44,9 @@ const WRAPPING: u8 = 3;
 
 const ROW: [[u8; 2]; 2] = [[0, 0], [3, 0]];
 
+/// The second one is established, with the timer of one that is not.
+const BAD_ROW: [[u8; 2]; 2] = [[0, 0], [3, 0x10]];
+
 fn row(sessions: &[[u8; 2]]) -> Vec<u8> {
     [&[sessions.len() as u8], sessions.as_flattened()].concat()
 }
@@ -225,6 +228,17 @@ fn tables() -> Vec<(&'static str, Vec<u8>)> {
                 newcomer.clone(),
                 NEXT.repeat(30),
                 hello(WRAPPING, 3, 1, 0, &[]),
+            ]),
+        ),
+        (
+            "late-sessions-that-cannot-be",
+            with_kernel(&[
+                newcomer.clone(),
+                part(0, 0, 4, &BAD_ROW),
+                part(0, 0, 4, &ROW),
+                sessions(NODE, BY_3),
+                of(4, NODE, BACK, &row(&BAD_ROW)),
+                of(0x84, NODE, SAME, &row(&BAD_ROW)),
             ]),
         ),
         (
