@@ -11,8 +11,8 @@ use crate::standin::Counts;
 /// Between two looks at the counters.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Without any progress for so long, a burst is over.
-const QUIET: Duration = Duration::from_millis(300);
+/// Without any progress for so long, a burst is over. A busy machine may make a daemon wait for a while.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How one direction of a burst went.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jool_simulated::daemon::Program;
-use jool_simulated::node::{LINK, Network};
+use jool_simulated::node::{LINK, Network, Side};
 use jool_simulated::server::Kernel;
 
 /// The network of all measurements.
@@ -16,6 +16,8 @@ pub const NETWORK: Network = Network::Ipv6;
 pub enum Kind {
     /// This project's.
     Ours,
+    /// The same with `"extensions": false`: it sends what upstream's does.
+    Plain,
     /// Upstream's, in C.
     Upstream,
     /// Upstream's with syslog(3) taken away: it logs every packet.
@@ -26,12 +28,27 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 4] = [Self::Ours, Self::Upstream, Self::Mute, Self::Floor];
+    pub const ALL: [Self; 5] = [
+        Self::Ours,
+        Self::Plain,
+        Self::Upstream,
+        Self::Mute,
+        Self::Floor,
+    ];
 
     /// What the table calls it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Plain => "ours, plain",
+            kind => kind.name(),
+        }
+    }
+
+    /// What it is called in `--daemons` and in the JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::Plain => "plain",
             Self::Upstream => "upstream",
             Self::Mute => "mute",
             Self::Floor => "floor",
@@ -77,6 +94,14 @@ impl Contender {
         }
     }
 
+    /// The same without extensions.
+    pub fn plain(path: &Path) -> Self {
+        Self {
+            kind: Kind::Plain,
+            ..Self::ours(path)
+        }
+    }
+
     /// The least that does the job.
     pub fn floor(path: &Path) -> Self {
         Self {
@@ -119,6 +144,14 @@ impl Contender {
             .iter()
             .map(|file| fs::metadata(file).map(|metadata| metadata.len()))
             .sum()
+    }
+
+    /// The network file of the router on that side.
+    pub fn netsocket(&self, side: Side) -> String {
+        match self.kind {
+            Kind::Plain => NETWORK.plain_netsocket(side, ""),
+            _ => NETWORK.netsocket(side, ""),
+        }
     }
 
     /// How it is called on a router with that kernel.

@@ -81,6 +81,7 @@ fn run(options: &Options) -> Result<(), String> {
 fn contenders(options: &Options, compiled: &Compiled) -> (Vec<Contender>, Vec<String>) {
     let wanted = options.daemons.iter().map(|kind| match kind {
         Kind::Ours => Contender::ours(&options.joold),
+        Kind::Plain => Contender::plain(&options.joold),
         Kind::Upstream => Contender::upstream(&options.upstream),
         Kind::Mute => Contender::mute(&options.upstream, &compiled.mute),
         Kind::Floor => Contender::floor(&compiled.floor),

@@ -15,8 +15,8 @@ cargo bench -- [OPTIONS]
 
   --rounds N        rounds, all daemons taking turns in each; default 5
   --batches N       batches of a burst; default 200000
-  --daemons LIST    which take part: ours,upstream,mute,floor; default all that are there
-                    (mute: upstream's with syslog(3) taken away)
+  --daemons LIST    which take part: ours,plain,upstream,mute,floor; default all that are there
+                    (plain: ours without extensions; mute: upstream's with syslog(3) taken away)
   --parts LIST      what to measure: burst,beside,calls,latency,idle,stats,exit; default all
   --joold PATH      our daemon; default the one that cargo just built
   --upstream DIR    upstream's daemon, as benches/upstream made it; default where that puts it

@@ -57,6 +57,7 @@ pub fn svg(figures: &Figures) -> String {
 fn bar(out: &mut String, y: f64, kind: Kind, value: f64, longest: f64) {
     let (label, colour) = match kind {
         Kind::Ours => ("this joold", "#2f9e77"),
+        Kind::Plain => ("without extensions", "#7fbfa4"),
         Kind::Upstream => ("upstream's", "#c2603c"),
         Kind::Mute => ("upstream's, no log", "#b98a3a"),
         Kind::Floor => ("floor (plain C)", "#6f7f95"),

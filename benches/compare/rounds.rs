@@ -125,7 +125,7 @@ impl Run<'_> {
         if self.wants(Part::Stats) && contender.kind != Kind::Floor {
             self.try_to("statistics", contender, |run| run.statistics(contender));
         }
-        if self.wants(Part::Exit) && contender.kind == Kind::Ours {
+        if self.wants(Part::Exit) && matches!(contender.kind, Kind::Ours | Kind::Plain) {
             self.try_to("the end", contender, |run| run.exit(contender));
         }
     }

@@ -6,14 +6,14 @@ use std::process::{Child, Command, Stdio};
 
 use jool_simulated::daemon::{Configuration, Daemon};
 use jool_simulated::namespace::Namespace;
-use jool_simulated::node::{INSTANCE, Node, pair};
+use jool_simulated::node::{INSTANCE, Node, Side, pair};
 use jool_simulated::server::{Forger, Kernel};
 use jool_simulated::{message, requests, sample, shim};
 use joold::wire::jool::{Command as JoolCommand, Version};
 use joold::wire::request::Plain;
 
 use crate::compile::Compiled;
-use crate::contender::{Contender, NETWORK};
+use crate::contender::Contender;
 use crate::standin::{Counts, Shared, Template};
 
 /// The stats server's port in upstream's manual.
@@ -112,13 +112,13 @@ impl Router {
             Place::Beside => program.variable(shim::ASYNCHRONOUS, "1"),
         };
         let configuration = Configuration {
-            netsocket: NETWORK.netsocket(node.side, ""),
+            netsocket: contender.netsocket(node.side),
             modsocket: None,
             statistics: Some(STATISTICS.to_string()),
         };
         node.start_and_wait(&program, &configuration)
             .map_err(|why| format!("{}: {why}", contender.kind.name()))?;
-        let (template, single) = (template(&node.kernel, FULL), template(&node.kernel, 1));
+        let (template, single) = (template(&node, FULL), template(&node, 1));
         let Node {
             daemon,
             kernel,
@@ -228,14 +228,18 @@ fn replace(
     })
 }
 
-/// Batch number 0. The stand-ins number it as [`renumber`] does.
-fn template(kernel: &Kernel, sessions: usize) -> Template {
+/// Batch number 0. The stand-ins number it as [`renumber`] does. J and K have different sessions.
+fn template(node: &Node, sessions: usize) -> Template {
     /// As the stand-in knows it: FIRST_PORT.
     const FIRST_PORT: u16 = 40_000;
-    let module = kernel.module();
+    let mask = match node.side {
+        Side::J => 0,
+        Side::K => 1,
+    };
+    let module = node.kernel.module();
     let mut contents = Vec::new();
     for index in 0..sessions {
-        let mut session = sample::udp(0);
+        let mut session = sample::udp(mask);
         session.source6.1 = FIRST_PORT + index as u16;
         session.expiration = 300_000;
         session.emit(module.format(), &mut contents);

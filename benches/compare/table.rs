@@ -45,6 +45,7 @@ fn head(out: &mut String, options: &Options, machine: &Machine, upstream: &str) 
         out,
         "{} rounds, {} batches of 36 sessions a burst; {processor}, {cores} cores, Linux {kernel}, \
          default receive buffer {receive_buffer} bytes, load before {load_before:.1}.\n\
+         \"ours, plain\" is ours with \"extensions\": false. \
          Upstream: {upstream}. \"mute\" is the same without syslog(3); \"floor\" is \
          benches/floor.c. Medians, unless a percentile is named; \
          losses are those of all rounds together.\n",
@@ -87,7 +88,7 @@ fn others(kinds: &[Kind]) -> impl Iterator<Item = Kind> {
 
 fn titles(kinds: &[Kind]) -> Vec<String> {
     let mut titles = vec![String::new()];
-    titles.extend(kinds.iter().map(|kind| kind.name().to_owned()));
+    titles.extend(kinds.iter().map(|kind| kind.title().to_owned()));
     titles.extend(others(kinds).map(|other| format!("ours/{}", other.name())));
     titles
 }
@@ -133,7 +134,7 @@ fn calls(out: &mut String, results: &Results) {
             let named: Vec<_> = often
                 .map(|(name, count)| format!("{count:.2} {name}"))
                 .collect();
-            format!("{}, per batch {way}: {}", kind.name(), named.join(", "))
+            format!("{}, per batch {way}: {}", kind.title(), named.join(", "))
         })
     });
     list(out, "System calls", &lines.collect::<Vec<_>>());
