@@ -62,7 +62,6 @@ impl Sync {
             return self.of_stranger(header);
         };
         let serves = self.kernel.is_some();
-        let jitter = self.random.up_to(JITTER);
         let peer = &mut self.peers[index];
         let arrival = peer.received.came(header.number);
         let delivery = match arrival {
@@ -77,7 +76,7 @@ impl Sync {
                 peer.repair();
                 self.tally.repaired += 1;
             }
-            Arrival::Ahead(_) | Arrival::Jump(_) => self.lack(now, index, arrival, jitter),
+            Arrival::Ahead(_) | Arrival::Jump(_) => self.lack(now, index, arrival),
         }
         let peer = &mut self.peers[index];
         if !serves {
@@ -101,12 +100,13 @@ impl Sync {
     }
 
     /// Something before what was just heard of has not come.
-    fn lack(&mut self, now: Instant, index: usize, arrival: Arrival, jitter: Duration) {
+    fn lack(&mut self, now: Instant, index: usize, arrival: Arrival) {
         let is_served = self.kernel.is_some();
         let peer = &mut self.peers[index];
         match arrival {
             _ if !is_served => peer.received.give_up(),
             Arrival::Ahead(lost) => {
+                let jitter = self.random.up_to(JITTER);
                 peer.lack(now, lost, now + REORDER + jitter);
                 self.tally.lost += u64::from(lost);
             }
@@ -178,8 +178,7 @@ impl Sync {
             return Ok(self.on_repeat(now, index, header.number));
         }
         let arrival = self.peers[index].received.announced(header.number);
-        let jitter = self.random.up_to(JITTER);
-        self.lack(now, index, arrival, jitter);
+        self.lack(now, index, arrival);
         match header.kind {
             Kind::Hello => self.on_hello(now, index, message)?,
             Kind::Ask => self.on_ask(now, &Ask::read(message)?),
@@ -194,7 +193,6 @@ impl Sync {
     }
 
     fn on_repeat(&mut self, now: Instant, index: usize, number: u32) -> Contents {
-        let jitter = self.random.up_to(JITTER);
         let peer = &mut self.peers[index];
         match peer.received.came(number) {
             Arrival::Known => return Contents::Nothing,
@@ -203,7 +201,7 @@ impl Sync {
                 self.tally.repaired += 1;
             }
             arrival @ (Arrival::Ahead(_) | Arrival::Jump(_)) => {
-                self.lack(now, index, arrival, jitter);
+                self.lack(now, index, arrival);
             }
         }
         match self.kernel {
@@ -245,8 +243,7 @@ impl Sync {
             let Report { node, number, .. } = self.peers[index].reports[at];
             if let Some(other) = self.find(node) {
                 let arrival = self.peers[other].received.announced(number);
-                let jitter = self.random.up_to(JITTER);
-                self.lack(now, other, arrival, jitter);
+                self.lack(now, other, arrival);
             }
         }
     }
