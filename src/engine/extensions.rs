@@ -8,6 +8,7 @@ use super::refresh::Heard;
 use super::{Engine, Event, FromNetwork, Reason};
 use crate::outbox::{Kind, Outbox, Taken};
 use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
+use crate::wire::Malformed;
 use crate::wire::extension::{self, Datagram, Header};
 use crate::wire::globals::Global;
 use crate::wire::request::Add;
@@ -181,14 +182,16 @@ impl Engine {
                 sync.on_plain(now, source);
                 Extended::Sessions(length)
             }
-            Datagram::Unknown(0) => {
-                self.counters.lose(Reason::NoSessions, 1);
-                Extended::Done
-            }
+            // It is found to have no sessions as any other datagram is.
+            Datagram::Unknown(0) => Extended::Sessions(length),
             Datagram::Unknown(sessions) => Extended::Sessions(sessions),
             Datagram::Numbered(sessions, header) => {
                 let is_own = header.node == sync.node();
-                match sync.on_sessions(now, source, header) {
+                let delivery = sync.on_sessions(now, source, header);
+                if delivery != Delivery::Add {
+                    self.counters.group = *sync.tally();
+                }
+                match delivery {
                     Delivery::Add => Extended::Sessions(sessions),
                     Delivery::Compare => Extended::Overtaken(sessions),
                     Delivery::Nothing if is_own => {
@@ -203,20 +206,32 @@ impl Engine {
                     // A table is given out: whether it is another instance's by now, a look tells.
                     self.watch.hint(now);
                 }
-                match sync.on_message(now, source, header, contents) {
-                    Ok(Contents::Nothing) => Extended::Done,
-                    Ok(Contents::Sessions(from, part)) => {
-                        // Where a datagram's sessions stand, so that a request can be built there.
-                        contents.copy_within(from.., 0);
-                        Extended::Again(length - from, part)
-                    }
-                    Err(problem) => {
-                        self.lose(now, Reason::MalformedDatagram, || {
-                            format!("a message with {problem}; from {source}")
-                        });
-                        Extended::Done
-                    }
+                let heard = sync.on_message(now, source, header, contents);
+                self.counters.group = *sync.tally();
+                if let Ok(Contents::Sessions(from, _)) = heard {
+                    // Where a datagram's sessions stand, so that a request can be built there.
+                    contents.copy_within(from.., 0);
                 }
+                self.on_heard(now, source, length, heard)
+            }
+        }
+    }
+
+    fn on_heard(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        length: usize,
+        heard: Result<Contents, Malformed>,
+    ) -> Extended {
+        match heard {
+            Ok(Contents::Nothing) => Extended::Done,
+            Ok(Contents::Sessions(from, part)) => Extended::Again(length - from, part),
+            Err(problem) => {
+                self.lose(now, Reason::MalformedTalk, || {
+                    format!("it has {problem}; from {source}")
+                });
+                Extended::Done
             }
         }
     }

@@ -111,6 +111,9 @@ reasons! {
     /// A datagram that is no row of sessions.
     MalformedDatagram => "malformed datagram dropped",
         "find out who sends to the multicast group besides joold";
+    /// A message that no daemon sends.
+    MalformedTalk => "malformed message of another daemon dropped",
+        "find out who sends to the multicast group besides joold";
     /// A datagram of sessions as another version of Jool writes them.
     ForeignDatagram => "datagram of a router with another version of Jool dropped",
         "Jool up to 4.1.11 and since 4.1.12 write sessions differently: upgrade the older one";
