@@ -274,7 +274,7 @@ impl Sync {
     fn on_ask(&mut self, now: Instant, ask: &Ask<'_>) {
         if ask.of == self.node {
             for range in ask.ranges.iter() {
-                self.repeats.want(range, &self.ring, self.number);
+                self.repeats.want(range, &self.ring);
             }
             return;
         }

@@ -33,17 +33,14 @@ impl Repeats {
         }
     }
 
-    /// Somebody lacks these, as far as they are known still.
-    pub fn want(&mut self, range: RangeInclusive<u32>, ring: &Ring, last: u32) {
-        let (mut first, mut end) = range.into_inner();
-        if ahead(first, ring.oldest()) > 0 {
-            first = ring.oldest();
-        }
-        if ahead(end, last) < 0 {
-            end = last;
-        }
-        if ahead(first, end) >= 0 && self.ranges.len() < MOST {
-            self.ranges.push_back((first, end));
+    /// Somebody lacks these, as far as they are known still: anybody may ask for anything, halfway around.
+    pub fn want(&mut self, range: RangeInclusive<u32>, ring: &Ring) {
+        let oldest = ring.oldest();
+        let first = ahead(oldest, *range.start()).max(0);
+        let last = ahead(oldest, *range.end()).min(ring.count() as i32 - 1);
+        if first <= last && self.ranges.len() < MOST {
+            let number = |distance: i32| oldest.wrapping_add(distance as u32);
+            self.ranges.push_back((number(first), number(last)));
         }
     }
 
@@ -109,6 +106,50 @@ fn grow_older(sessions: &mut [u8], format: Format, age: u32) {
         if let Some(mut update) = Update::read(attribute, format) {
             update.expiration = update.expiration.saturating_sub(age).max(1);
             update.write(format, attribute);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: [u8; Format::Flat.size()] = [0; Format::Flat.size()];
+
+    /// How many of five datagrams are repeated at once, after that was asked for.
+    fn repeated(ranges: &[(u32, u32)]) -> usize {
+        let now = Instant::now();
+        let mut ring = Ring::new(4096);
+        for number in 1..=5 {
+            ring.record(number, now, [&SESSION[..]].into_iter());
+        }
+        let mut repeats = Repeats::new(now);
+        for &(first, last) in ranges {
+            repeats.want(first..=last, &ring);
+        }
+        let mut room = [0; Header::SIZE + SESSION.len()];
+        let write = || repeats.write(now, 1, Format::Flat, &mut ring, &mut room);
+        std::iter::repeat_with(write)
+            .take_while(|&length| length > 0)
+            .count()
+    }
+
+    #[test]
+    fn what_is_asked_for_is_repeated_as_far_as_it_is_known() {
+        assert_eq!(repeated(&[(2, 3), (5, 5)]), 3);
+        assert_eq!(repeated(&[(u32::MAX - 10, 2), (5, 100)]), 3);
+        assert_eq!(repeated(&[(6, 6), (u32::MAX, 0), (4, 3)]), 0);
+    }
+
+    #[test]
+    fn who_asks_for_half_of_all_numbers_keeps_nobody_busy() {
+        let half = 1 << 31;
+        let empty = Ring::new(4096);
+        for (first, last) in [(half + 1, 0), (half, half + 6), (3, half), (0, u32::MAX)] {
+            let mut repeats = Repeats::new(Instant::now());
+            repeats.want(first..=last, &empty);
+            assert_eq!(repeats.waiting(), 0);
+            assert!(repeated(&[(first, last)]) <= 5);
         }
     }
 }

@@ -69,6 +69,11 @@ impl Ring {
             .wrapping_sub(self.slots.len() as u32)
     }
 
+    /// How many datagrams are there.
+    pub fn count(&self) -> usize {
+        self.slots.len()
+    }
+
     /// How many bytes it keeps at most.
     pub fn size(&self) -> usize {
         self.bytes.len()
