@@ -36,7 +36,10 @@ impl Engine {
     pub fn extend(&mut self, now: Instant, options: Option<Options>, seed: u64) {
         match (&mut self.sync, options) {
             (Some(sync), Some(options)) => sync.set_options(now, options),
-            (None, Some(options)) => self.sync = Some(Sync::new(options, seed, now)),
+            (None, Some(options)) => {
+                let sync = Sync::new(options, seed, now);
+                self.sync = Some(sync.having_counted(self.counters.group));
+            }
             (_, None) => self.sync = None,
         }
     }
@@ -140,7 +143,10 @@ impl Engine {
         }
         sync.elapse(now);
         for news in sync.news() {
-            self.journal.note(Event::Group(news));
+            // Whoever makes up nodes fills no log.
+            if self.group_lines.spend(now) {
+                self.journal.note(Event::Group(news));
+            }
         }
         self.counters.group = *sync.tally();
     }

@@ -138,6 +138,8 @@ pub struct Engine {
     /// What the operator knows of the standing.
     told_standing: Standing,
     standings: Budget,
+    /// The same of lines about other nodes.
+    group_lines: Budget,
 }
 
 impl Engine {
@@ -172,6 +174,7 @@ impl Engine {
             journal: Journal::new(),
             told_standing: Standing::WithoutKernel,
             standings: standing::budget(now),
+            group_lines: standing::budget(now),
         }
     }
 

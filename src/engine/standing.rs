@@ -79,11 +79,11 @@ impl Serialize for Standing {
     }
 }
 
-/// How many changes are told at once, and one more each [`PAUSE`] after that.
-const BURST: u32 = 10;
+/// How many lines there are at once, and one more each [`PAUSE`] after that.
+const BURST: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(6);
 
-/// How many changes may be told.
+/// How many lines about the group, or about a standing, there may be.
 pub(super) fn budget(now: Instant) -> Budget {
     Budget::new(now, PAUSE, BURST)
 }

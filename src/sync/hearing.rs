@@ -196,7 +196,9 @@ impl Sync {
         let peer = &mut self.peers[index];
         match peer.received.came(number) {
             Arrival::Known => return Contents::Nothing,
-            Arrival::Late | Arrival::Next => {
+            // Nobody missed it yet.
+            Arrival::Next => (),
+            Arrival::Late => {
                 peer.repair();
                 self.tally.repaired += 1;
             }

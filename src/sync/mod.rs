@@ -173,7 +173,7 @@ impl Sync {
             node: random.next() as Node,
             number: 0,
             holes: 0,
-            ring: Ring::new(options.ring),
+            ring: Ring::new(options.ring, 0),
             peers: Vec::new(),
             random,
             hellos: Hellos::new(now),
@@ -193,6 +193,13 @@ impl Sync {
         }
     }
 
+    /// One that goes on counting.
+    #[must_use]
+    pub fn having_counted(mut self, tally: Tally) -> Self {
+        self.tally = tally;
+        self
+    }
+
     /// Its options.
     pub fn options(&self) -> Options {
         self.options
@@ -201,7 +208,7 @@ impl Sync {
     /// Other options from here on; the ring begins anew if it has another size.
     pub fn set_options(&mut self, now: Instant, options: Options) {
         if options.ring != self.options.ring {
-            self.ring = Ring::new(options.ring);
+            self.ring = Ring::new(options.ring, self.number);
         }
         self.giving.set_interval(options.table_interval);
         self.options = options;

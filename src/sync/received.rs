@@ -122,9 +122,19 @@ impl Received {
             self.gaps.clear();
             return false;
         }
-        match self.gaps.last_mut() {
-            Some(gap) if gap.1.wrapping_add(1) == first => gap.1 = last,
-            _ => self.gaps.push((first, last)),
+        let begin = match self.gaps.last_mut() {
+            Some(gap) if gap.1.wrapping_add(1) == first => {
+                gap.1 = last;
+                gap.0
+            }
+            _ => {
+                self.gaps.push((first, last));
+                first
+            }
+        };
+        if ahead(begin, last) >= LONGEST {
+            self.gaps.clear();
+            return false;
         }
         true
     }
@@ -240,6 +250,16 @@ mod tests {
         );
         assert!(received.is_whole());
         assert!(matches!(received.came(1_000_000), Arrival::Jump(_)));
+    }
+
+    #[test]
+    fn a_gap_that_grows_is_given_up_when_no_ring_has_all_of_it() {
+        let mut received = Received::up_to(0);
+        let step = LONGEST as u32 / 2;
+        assert_eq!(received.announced(step), Arrival::Ahead(step));
+        assert_eq!(received.announced(2 * step), Arrival::Ahead(step));
+        assert_eq!(received.announced(3 * step), Arrival::Jump(step));
+        assert!(received.is_whole());
     }
 
     #[test]

@@ -119,7 +119,7 @@ mod tests {
     /// How many of five datagrams are repeated at once, after that was asked for.
     fn repeated(ranges: &[(u32, u32)]) -> usize {
         let now = Instant::now();
-        let mut ring = Ring::new(4096);
+        let mut ring = Ring::new(4096, 0);
         for number in 1..=5 {
             ring.record(number, now, [&SESSION[..]].into_iter());
         }
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn who_asks_for_half_of_all_numbers_keeps_nobody_busy() {
         let half = 1 << 31;
-        let empty = Ring::new(4096);
+        let empty = Ring::new(4096, 0);
         for (first, last) in [(half + 1, 0), (half, half + 6), (3, half), (0, u32::MAX)] {
             let mut repeats = Repeats::new(Instant::now());
             repeats.want(first..=last, &empty);

@@ -52,13 +52,14 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Takes all the memory that it will ever have.
-    pub fn new(bytes: usize) -> Self {
+    /// Takes all the memory that it will ever have. `last` is the number of the last datagram, which is not
+    /// there.
+    pub fn new(bytes: usize, last: u32) -> Self {
         Self {
             bytes: vec![0; bytes].into_boxed_slice(),
             slots: VecDeque::with_capacity((bytes / BYTES_PER_SLOT).max(1)),
             next: 0,
-            last: 0,
+            last,
         }
     }
 
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_last_datagrams_can_be_repeated_and_the_oldest_give_way() {
-        let mut ring = Ring::new(4096);
+        let mut ring = Ring::new(4096, 0);
         assert_eq!(ring.oldest(), 1);
         for number in 1..=5 {
             record(&mut ring, number, 1000);
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn small_ones_are_as_many_as_there_are_slots() {
-        let mut ring = Ring::new(4096);
+        let mut ring = Ring::new(4096, 0);
         for number in 1..=100 {
             record(&mut ring, number, 40);
         }
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_was_repeated_a_moment_ago_is_not_repeated() {
-        let mut ring = Ring::new(4096);
+        let mut ring = Ring::new(4096, 0);
         record(&mut ring, 1, 40);
         let now = Instant::now();
         assert!(ring.repeat(1, now).is_some());
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn numbers_go_on_after_the_largest() {
-        let mut ring = Ring::new(4096);
+        let mut ring = Ring::new(4096, 0);
         ring.last = u32::MAX - 1;
         record(&mut ring, u32::MAX, 40);
         record(&mut ring, 0, 40);
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn one_that_is_larger_than_the_ring_is_not_kept_nor_anything_before_it() {
-        let mut ring = Ring::new(1024);
+        let mut ring = Ring::new(1024, 0);
         record(&mut ring, 1, 40);
         record(&mut ring, 2, 1025);
         assert_eq!(ring.oldest(), 3);
@@ -241,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_after_a_datagram_is_measured_around_the_end() {
-        let mut ring = Ring::new(4096);
+        let mut ring = Ring::new(4096, 0);
         for number in 1..=3 {
             record(&mut ring, number, 1000);
         }
@@ -261,7 +262,7 @@ mod tests {
         fn whatever_the_lengths_the_newest_are_kept_whole_and_without_a_gap(
             lengths in prop::collection::vec(0usize..1500, 1..200),
         ) {
-            let mut ring = Ring::new(8192);
+            let mut ring = Ring::new(8192, 0);
             let capacity = ring.slots.capacity();
             for (number, &length) in (1..).zip(&lengths) {
                 record(&mut ring, number, length);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use joold::engine::{Counters, Engine, FromNetwork, Limits};
 use joold::netsocket::SURELY_CARRIED;
 use joold::outbox::Outbox;
-use joold::sync::{Options, Tally};
+use joold::sync::Options;
 use joold::wire::jool::InstanceName;
 use joold::wire::netlink;
 use joold::wire::request::Add;
@@ -275,10 +275,6 @@ impl World {
     /// Other options, or none.
     fn extend(&mut self, kind: u8) {
         let options = (kind & 2 != 0).then(|| options(kind));
-        if self.engine.sync().is_none() {
-            // What passed between the nodes is counted from the next beginning on.
-            self.before.group = Tally::default();
-        }
         self.engine.extend(self.time(), options, kind.into());
         self.engine.elapse(self.time());
         assert_eq!(self.engine.sync().is_some(), options.is_some());
