@@ -218,7 +218,7 @@ impl NetSocket {
             member: None,
             slots: vec![0; SLOTS * SLOT].into_boxed_slice(),
             inbox: Inbox::new(SLOTS),
-            sendings: Sendings::with_capacity(outbox::MOST, 2 * outbox::MOST),
+            sendings: Sendings::with_capacity(outbox::MOST, outbox::MOST),
             own: None,
         }
     }

@@ -22,8 +22,8 @@ const LONGEST_RUN: usize = 65_000;
 /// The most pieces at once. More would save no system call worth the wait of the first.
 pub const MOST: usize = 32;
 
-/// Enough for [`MOST`] batches of 1,500 bytes.
-const SIZE: usize = MOST * 1536 + LONGEST;
+/// Enough for [`MOST`] batches of 1,500 bytes, and a trailer behind the longest message.
+const SIZE: usize = MOST * 1536 + LONGEST + Header::SIZE;
 
 /// What a datagram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,8 @@ struct Datagram {
     length: usize,
     joinable: bool,
     kind: Kind,
-    trailer: Option<[u8; Header::SIZE]>,
-}
-
-impl Datagram {
-    fn sessions(&self) -> usize {
-        self.length - self.trailer.map_or(0, |trailer| trailer.len())
-    }
+    /// The bytes of the trailer, which stands behind the last piece.
+    trailer: usize,
 }
 
 /// Consecutive datagrams.
@@ -65,9 +60,14 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// What they are made of.
     pub fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        let outbox = self.outbox;
         self.run.iter().flat_map(move |datagram| {
-            let trailer = datagram.trailer.as_ref().map(|trailer| &trailer[..]);
-            self.outbox.pieces_of(datagram).chain(trailer)
+            let last = datagram.pieces.end - 1;
+            datagram.pieces.clone().map(move |at| {
+                let piece = &outbox.pieces[at];
+                let trailer = if at == last { datagram.trailer } else { 0 };
+                &outbox.buffer[piece.start..piece.end + trailer]
+            })
         })
     }
 }
@@ -125,10 +125,11 @@ impl Outbox {
 
     /// Where the next message may be received. Nothing if this is full, and must be sent first.
     pub fn room(&mut self) -> Option<&mut [u8]> {
-        let full = self.pieces.len() == MOST || self.buffer.len() - self.used < LONGEST;
+        let end = self.buffer.len() - Header::SIZE;
+        let full = self.pieces.len() == MOST || end.saturating_sub(self.used) < LONGEST;
         match full {
             true => None,
-            false => self.buffer.get_mut(self.used..),
+            false => self.buffer.get_mut(self.used..end),
         }
     }
 
@@ -149,21 +150,40 @@ impl Outbox {
             Some(last) => {
                 last.length += length;
                 last.pieces.end += 1;
+                let trailer = self.pieces[last.pieces.end - 2].end;
+                if last.trailer > 0 {
+                    self.put_trailer(trailer..trailer + Header::SIZE);
+                }
                 true
             }
             None => {
                 let header = stamp();
-                let trailer = header.map(Header::to_bytes);
+                let trailer = header.map_or(0, |_| Header::SIZE);
                 self.datagrams.push(Datagram {
                     pieces: self.pieces.len() - 1..self.pieces.len(),
-                    length: length + trailer.map_or(0, |trailer| trailer.len()),
+                    length: length + trailer,
                     joinable: piece.joinable,
                     kind: Kind::Sessions(header.map(|header| header.number)),
                     trailer,
                 });
+                if let Some(header) = header {
+                    // Where nobody needs it, to be moved from there.
+                    let end = self.buffer.len() - Header::SIZE;
+                    self.buffer[end..].copy_from_slice(&header.to_bytes());
+                    self.put_trailer(end..self.buffer.len());
+                }
                 false
             }
         }
+    }
+
+    /// Copies a trailer behind the last piece.
+    fn put_trailer(&mut self, from: Range<usize>) {
+        let Some(last) = self.pieces.last() else {
+            return;
+        };
+        self.buffer.copy_within(from, last.end);
+        self.used = aligned(last.end + Header::SIZE).min(self.buffer.len());
     }
 
     /// Keeps the first `length` bytes of the last [`Outbox::room`] as a datagram of its own.
@@ -174,7 +194,7 @@ impl Outbox {
             length,
             joinable: false,
             kind: Kind::Message,
-            trailer: None,
+            trailer: 0,
         });
     }
 
@@ -241,7 +261,7 @@ impl Outbox {
     /// Takes out the first datagram, which was sent or cannot be.
     pub fn take(&mut self) -> Option<Taken> {
         let datagram = self.datagrams.get(self.sent)?;
-        let (kind, length) = (datagram.kind, datagram.sessions());
+        let (kind, length) = (datagram.kind, datagram.length - datagram.trailer);
         self.sent += 1;
         if self.is_empty() {
             self.used = 0;
@@ -460,7 +480,19 @@ mod tests {
         let outbox = numbered(&[400, 1040, 1440]);
         let lengths = |run: Run<'_>| run.pieces().map(<[u8]>::len).collect::<Vec<_>>();
         let sent: Vec<_> = outbox.runs(false).map(lengths).collect();
-        assert_eq!(sent, [vec![400, 1040, 12], vec![1440, 12]]);
+        assert_eq!(sent, [vec![400, 1052], vec![1452]]);
+        let bytes: Vec<_> = outbox
+            .runs(false)
+            .flat_map(Run::pieces)
+            .flatten()
+            .copied()
+            .collect();
+        let (first, second) = bytes.split_at(1452);
+        for (datagram, number) in [(first, 7), (second, 8)] {
+            let (sessions, trailer) = datagram.split_at(1440);
+            assert!(sessions.iter().all(|&byte| byte == 0x55));
+            assert_eq!(trailer, [0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, number]);
+        }
         assert_eq!(
             outbox.runs(true).map(|run| run.segment).collect::<Vec<_>>(),
             [1452]

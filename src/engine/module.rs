@@ -103,9 +103,9 @@ impl Engine {
         self.watch.due()
     }
 
-    /// The instance should be looked at now.
-    pub fn look_now(&mut self, now: Instant) {
-        self.watch.look_again(now);
+    /// The instance should be looked at, if that was not done a moment ago.
+    pub fn look_soon(&mut self, now: Instant) {
+        self.watch.hint(now);
     }
 
     /// Whether the instance should only be asked whether it is there.

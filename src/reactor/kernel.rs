@@ -151,7 +151,7 @@ impl Reactor {
         }
         if !mem::replace(&mut self.held_back, true) {
             // Whether it waits for as long as it takes hangs on what the kernel is about.
-            self.engine.look_now(now);
+            self.engine.look_soon(now);
             self.look_at_instance(now);
         }
         true

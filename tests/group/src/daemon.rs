@@ -368,7 +368,7 @@ impl Joold {
             return false;
         }
         if !std::mem::replace(&mut self.held_back, true) {
-            self.engine.look_now(now);
+            self.engine.look_soon(now);
             self.look_at_instance(now, around);
         }
         true

@@ -128,7 +128,7 @@ impl World {
             return;
         }
         if !std::mem::replace(&mut self.held_back, true) {
-            self.engine.look_now(now);
+            self.engine.look_soon(now);
             self.look();
         }
     }
