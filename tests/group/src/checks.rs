@@ -13,7 +13,7 @@ use crate::kernel::{Kernel, Replaced};
 use crate::report::{CLASS, Check};
 use crate::sessions::{self, Id};
 use crate::told::Told;
-use crate::world::{Node, World};
+use crate::world::{Node, User, World};
 
 /// How long an announcement may be under way.
 const ANNOUNCED: Duration = Duration::from_secs(1);
@@ -228,7 +228,9 @@ impl World {
     }
 
     fn is_certain(&self, id: Id, joolds: &[usize]) -> bool {
-        if self.uncertain[id] || self.users[id].is_some_and(|user| user.is_contested()) {
+        let now = milliseconds(self.now);
+        let is_doubtful = |user: User| user.is_contested() || user.has_ended(now);
+        if self.uncertain[id] || self.users[id].is_some_and(is_doubtful) {
             return false;
         }
         let kernels = joolds.iter().map(|&node| self.nodes[node].kernel.as_ref());

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub enum Check {
     /// After a quiet time, all tables are equal.
     TablesAreEqual,
-    /// The same of incoming SYNs, of which a copy does not tell when it was used last, and of sessions that
-    /// two routers used within a moment: see [`joold::wire::lifetime`].
+    /// The same of incoming SYNs, of which a copy does not tell when it was used last, of sessions that two
+    /// routers used within a moment (see [`joold::wire::lifetime`]), and of those that have ended.
     UncertainAreEqual,
     /// Nothing that a daemon adds makes a session older.
     NothingGrowsOlder,

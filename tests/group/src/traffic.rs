@@ -39,7 +39,8 @@ impl World {
         let (out, was_queued) = kernel.translate(id, stage, self.now);
         let now = milliseconds(self.now);
         self.uses.add(id, now);
-        self.users[id] = Some(User::next(self.users[id], router, now));
+        let dies = self.dies(router, id);
+        self.users[id] = Some(User::next(self.users[id], router, now, dies));
         self.report.packets += 1;
         if stage.1 == Timer::IncomingSyn {
             let others = (0..self.nodes.len()).filter(|&node| node != router);

@@ -104,16 +104,29 @@ pub struct User {
     at: i64,
     /// When another router had used it before.
     other: Option<i64>,
+    /// When the session ends, if nobody uses it again.
+    dies: Option<i64>,
 }
 
 impl User {
     /// The next one uses it.
-    pub fn next(user: Option<Self>, router: usize, at: i64) -> Self {
+    pub fn next(user: Option<Self>, router: usize, at: i64, dies: Option<i64>) -> Self {
         let other = match user {
             Some(user) if user.router == router => user.other,
             user => user.map(|user| user.at),
         };
-        Self { router, at, other }
+        Self {
+            router,
+            at,
+            other,
+            dies,
+        }
+    }
+
+    /// Whether it has ended. Nobody tells of that, so who had not heard of its last packets by then may
+    /// have a copy that lives on.
+    pub fn has_ended(&self, now: i64) -> bool {
+        self.dies.is_some_and(|dies| dies < now)
     }
 
     /// Whether two used it so close together that, of what they say, chance decides which seems to be the
