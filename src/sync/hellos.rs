@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const TAIL: Duration = Duration::from_millis(40);
 
 /// The least time between two, whatever happens.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_micros(500);
 
 /// The least time between two for which nothing but time is the reason.
 const TAIL_PAUSE: Duration = Duration::from_millis(150);
