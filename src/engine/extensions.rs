@@ -118,11 +118,12 @@ impl Engine {
         &mut self,
         now: Instant,
         room: &mut [u8],
+        payload: usize,
         table: &mut impl Table,
     ) -> usize {
         let format = self.format();
         match &mut self.sync {
-            Some(sync) => sync.write(now, room, format, table),
+            Some(sync) => sync.write(now, room, payload, format, table),
             None => 0,
         }
     }
@@ -263,7 +264,7 @@ impl Engine {
         let Some(length) = admitted else {
             // It counts as received by now.
             if let Some(sync) = self.sync.as_mut().filter(|_| part.is_none()) {
-                sync.miss_all(now);
+                sync.miss_from(now, source);
             }
             return FromNetwork::Ignore;
         };

@@ -60,13 +60,12 @@ impl Reactor {
             let Some(room) = self.outbox.room() else {
                 return;
             };
-            let end = payload.min(room.len());
             let mut table = KernelTable {
                 instance: &mut self.instance,
                 address: *self.engine.address(),
                 trouble: None,
             };
-            let length = self.engine.write_message(now, &mut room[..end], &mut table);
+            let length = self.engine.write_message(now, room, payload, &mut table);
             let trouble = table.trouble.take();
             self.judge_table(now, trouble);
             if length == 0 {

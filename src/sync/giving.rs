@@ -63,7 +63,7 @@ impl Giving {
             protocol: pull.protocol,
             after: pull.after,
             last: None,
-            holes: 0,
+            instance: 0,
         };
         if Reading::begins_with(&stretch) {
             let begun = self.begun.filter(|&(_, by)| by != to);
@@ -99,11 +99,11 @@ impl Giving {
     }
 
     /// Writes the next part, if one is due, and returns its length. The own node is told with the number of
-    /// its last datagram of sessions, and its holes.
+    /// its last datagram of sessions, and which instance it serves.
     pub fn write(
         &mut self,
         now: Instant,
-        (node, number, holes): (Node, u32, u32),
+        (node, number, instance): (Node, u32, u32),
         format: Format,
         table: &mut impl Table,
         room: &mut [u8],
@@ -114,7 +114,7 @@ impl Giving {
         if !self.budget.spend(now) {
             return 0;
         }
-        let Some((stretch, length)) = part(give, holes as u8, format, table, room) else {
+        let Some((stretch, length)) = part(give, instance as u8, format, table, room) else {
             // The table cannot be read, which was told, or there is no room for a single session.
             self.gives.clear();
             return 0;
@@ -139,7 +139,7 @@ impl Giving {
 /// of it all. Nothing if the table cannot be read, or there is room for none of those that there are.
 fn part(
     give: &Give,
-    holes: u8,
+    instance: u8,
     format: Format,
     table: &mut impl Table,
     room: &mut [u8],
@@ -169,7 +169,7 @@ fn part(
         protocol,
         after,
         last: if left_out { last } else { next },
-        holes,
+        instance,
     };
     Some((stretch, TableHeader::SIZE + written))
 }

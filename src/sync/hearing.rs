@@ -8,6 +8,7 @@ use super::reading::{Progress, Reading};
 use super::received::Arrival;
 use super::serial::ahead;
 use super::{MOST_PEERS, News, Sync, giving};
+use crate::engine::Standing;
 use crate::wire::Malformed;
 use crate::wire::extension::{Ask, Header, Hello, Kind, Node, Pull, Report, Stretch, TableHeader};
 use crate::wire::session::Format;
@@ -73,7 +74,7 @@ impl Sync {
             Arrival::Next => (),
             Arrival::Known => self.tally.doubled += 1,
             Arrival::Late => {
-                peer.repair();
+                peer.repair(now);
                 self.tally.repaired += 1;
             }
             Arrival::Ahead(_) | Arrival::Jump(_) => self.lack(now, index, arrival),
@@ -199,7 +200,7 @@ impl Sync {
             // Nobody missed it yet.
             Arrival::Next => (),
             Arrival::Late => {
-                peer.repair();
+                peer.repair(now);
                 self.tally.repaired += 1;
             }
             arrival @ (Arrival::Ahead(_) | Arrival::Jump(_)) => {
@@ -217,11 +218,13 @@ impl Sync {
         let serves = self.kernel.is_some();
         let peer = &mut self.peers[index];
         let had_holes = peer.hello.map_or(hello.holes, |before| before.holes);
-        peer.hello = Some(hello);
+        if peer.hello.replace(hello).is_none() {
+            peer.is_newcomer = !peer.standing().is_some_and(Standing::may_take_over);
+        }
         peer.take_reports(reports.iter());
         let given_up = peer.received.give_up_before(hello.oldest);
         self.tally.given_up += u64::from(given_up);
-        let is_needed = given_up > 0 || hello.holes != had_holes || peer.hides_something();
+        let is_needed = given_up > 0 || ahead(had_holes, hello.holes) > 0 || peer.hides_something();
         if is_needed && serves {
             peer.miss(now);
         }
@@ -310,7 +313,7 @@ impl Sync {
         };
         let reading = self.peers[index].reading.as_ref();
         let own = reading.map(|reading| (reading.protocol, reading.after));
-        let start = Reading::new(0, 0, Vec::new());
+        let start = Reading::new(0, 0, 0, Vec::new());
         if own.unwrap_or((start.protocol, start.after)) == (pull.protocol, pull.after) {
             self.pulling.postpone(now, jitter);
         }
@@ -322,14 +325,15 @@ impl Sync {
         if peer.need.is_none() || self.kernel.is_none() {
             return Contents::Nothing;
         }
-        let is_other = |reading: &Reading| reading.holes != stretch.holes;
+        let is_other = |reading: &Reading| reading.instance != stretch.instance;
         if peer.reading.as_ref().is_some_and(is_other) {
             // Its kernel's table is another one by now: from the first session on again.
             peer.reading = None;
         }
         if peer.reading.is_none() && Reading::begins_with(&stretch) {
             let reports = peer.reports.clone();
-            peer.reading = Some(Reading::new(number, stretch.holes, reports));
+            let holes = peer.hello.map_or(0, |hello| hello.holes);
+            peer.reading = Some(Reading::new(number, holes, stretch.instance, reports));
         }
         let is_wanted = peer.reading.as_ref().is_some_and(|r| r.wants(&stretch));
         let node = peer.node;
@@ -368,8 +372,7 @@ impl Sync {
             return;
         };
         let news = News::TableRead(peer.node, peer.source, reading.sessions);
-        let holes = peer.hello.map_or(0, |hello| hello.holes);
-        peer.has_read(reading.number, holes);
+        peer.has_read(reading.number, reading.holes);
         for report in reading.reports {
             if let Some(other) = self.find(report.node) {
                 self.peers[other].has_read(report.number, report.holes);

@@ -297,7 +297,7 @@ impl Sync {
         self.giving.end();
         for peer in &mut self.peers {
             match kernel {
-                Some(_) => peer.miss(now),
+                Some(_) => peer.miss_all(now),
                 None => peer.want_nothing(),
             }
         }
@@ -311,7 +311,18 @@ impl Sync {
             return;
         }
         for peer in &mut self.peers {
-            peer.miss(now);
+            peer.miss_all(now);
+        }
+        self.plan(now);
+    }
+
+    /// The same of what came from there.
+    pub fn miss_from(&mut self, now: Instant, source: SocketAddr) {
+        if self.kernel.is_none() {
+            return;
+        }
+        for peer in self.peers.iter_mut().filter(|peer| peer.source == source) {
+            peer.miss_all(now);
         }
         self.plan(now);
     }

@@ -15,7 +15,12 @@ use super::ring::Ring;
 pub struct Pacing {
     since: Option<Instant>,
     bound: Option<Duration>,
+    /// How far those have got together for whom it waits.
+    progress: u32,
 }
+
+/// How long the kernel waits for a router that does not move, where its queue would have room for ever.
+const STANDSTILL: Duration = Duration::from_secs(3);
 
 fn is_behind(peer: &Peer, node: u32, ring: &Ring) -> bool {
     let has = peer.reports_of(node);
@@ -26,11 +31,14 @@ impl Sync {
     /// Whether the kernel should wait. It has room for so long, or as long as it takes.
     pub fn holds_back(&mut self, now: Instant, bound: Option<Duration>) -> bool {
         let (node, ring) = (self.node, &self.ring);
-        let mut waits = false;
+        let (mut waits, mut progress) = (false, 0u32);
         for peer in &mut self.peers {
             let is_behind = is_behind(peer, node, ring);
             peer.is_excused &= is_behind;
-            waits |= is_behind && !peer.is_excused;
+            if is_behind && !peer.is_excused {
+                waits = true;
+                progress = progress.wrapping_add(peer.reports_of(node).unwrap_or_default());
+            }
         }
         if !waits {
             self.pacing = Pacing::default();
@@ -40,8 +48,14 @@ impl Sync {
             self.tally.held_back += 1;
             now
         });
-        self.pacing.bound = bound;
-        if bound.is_none_or(|bound| now < since + bound) {
+        let has_moved = std::mem::replace(&mut self.pacing.progress, progress) != progress;
+        let since = match bound {
+            None if has_moved => *self.pacing.since.insert(now),
+            _ => since,
+        };
+        let bound = bound.unwrap_or(STANDSTILL);
+        self.pacing.bound = Some(bound);
+        if now < since + bound {
             return true;
         }
         for peer in &mut self.peers {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::reading::Reading;
 use super::received::Received;
 use super::serial::{ahead, later};
+use super::standing::GRACE;
 use crate::engine::Standing;
 use crate::wire::extension::{Hello, Node, Report};
 
@@ -14,6 +15,9 @@ const SILENT_PERIODS: u32 = 3;
 
 /// How many other nodes' numbers are remembered of what one reports.
 const MOST_REPORTS: usize = 32;
+
+/// How far ahead of what is known of a node no number is that it has told.
+const FAR: i32 = 1 << 16;
 
 /// The longest time between two requests for what is lacking, and the shortest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -81,6 +85,8 @@ pub struct Peer {
     pub repaired: u64,
     /// Its numbers up to there were reported to it.
     pub reported: u32,
+    /// Whether it was only about to get everything itself when it said hello first, or has not yet.
+    pub is_newcomer: bool,
     /// Whether the kernel does not wait for it any more until it follows again.
     pub is_excused: bool,
 }
@@ -103,6 +109,7 @@ impl Peer {
             lost: 0,
             repaired: 0,
             reported: number,
+            is_newcomer: true,
             is_excused: false,
         }
     }
@@ -131,8 +138,17 @@ impl Peer {
     pub fn miss(&mut self, now: Instant) {
         let up_to = self.received.high();
         let need = self.need.get_or_insert(Need { up_to, since: now });
-        need.up_to = later(need.up_to, up_to);
-        // What was read of the table so far may be older than that.
+        // What is read of the table at the moment may be older than that: then it is read once more. One
+        // number that was far beyond all others was none of this node's.
+        need.up_to = match ahead(up_to, need.up_to) > FAR {
+            true => up_to,
+            false => later(need.up_to, up_to),
+        };
+    }
+
+    /// The same, and the kernel may not have what was read so far.
+    pub fn miss_all(&mut self, now: Instant) {
+        self.miss(now);
         self.reading = None;
     }
 
@@ -181,15 +197,33 @@ impl Peer {
     }
 
     /// Something that was lacking has come.
-    pub fn repair(&mut self) {
+    pub fn repair(&mut self, now: Instant) {
         self.repaired += 1;
         self.asking.times = 0;
+        // More of it is on its way.
+        self.asking.postpone(now + PAUSE);
         self.settle();
     }
 
+    /// Whether others may have something of it that is lacking here. A newcomer whose table was not read
+    /// yet, or one that nobody but its own words knows of, leaves nothing.
+    pub fn leaves_something(&self) -> bool {
+        let is_known = self.covered.is_some() || !self.is_newcomer;
+        self.lacking_since.is_some() || self.need.is_some() && is_known
+    }
+
     /// Since when something of it is lacking.
-    pub fn outstanding_since(&self) -> Option<Instant> {
+    /// For one that had everything, `was_complete`, what a newcomer's own table may have is not: it would
+    /// not be fit to take over each time that another router's daemon is started again.
+    pub fn outstanding_since(&self, was_complete: bool) -> Option<Instant> {
+        let is_first = self.covered.is_none();
         let need = self.need.map(|need| need.since);
+        let need = match need {
+            Some(_) if was_complete && is_first && self.is_newcomer => None,
+            // Whoever had everything elsewhere surely has something.
+            Some(since) if is_first => Some(since.checked_sub(GRACE).unwrap_or(since)),
+            need => need,
+        };
         need.into_iter().chain(self.lacking_since).min()
     }
 

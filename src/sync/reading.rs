@@ -13,8 +13,10 @@ use crate::wire::session::Protocol;
 pub struct Reading {
     /// What the node had sent when this began: its table has all of that.
     pub number: u32,
-    /// The low byte of its holes then.
-    pub holes: u8,
+    /// How many holes it said that it had then.
+    pub holes: u32,
+    /// Of which of its instances the table is.
+    pub instance: u8,
     /// What it had of others then.
     pub reports: Vec<Report>,
     /// Which sessions come next: those of that protocol,
@@ -38,10 +40,11 @@ pub enum Progress {
 
 impl Reading {
     /// From the first session on.
-    pub fn new(number: u32, holes: u8, reports: Vec<Report>) -> Self {
+    pub fn new(number: u32, holes: u32, instance: u8, reports: Vec<Report>) -> Self {
         Self {
             number,
             holes,
+            instance,
             reports,
             protocol: Protocol::ALL[0],
             after: None,
@@ -57,7 +60,7 @@ impl Reading {
 
     /// Whether a part goes on from here.
     pub fn wants(&self, stretch: &Stretch) -> bool {
-        stretch.holes == self.holes
+        stretch.instance == self.instance
             && stretch.protocol == self.protocol
             && stretch.after <= self.after
             && stretch.last.is_none_or(|last| Some(last) > self.after)
@@ -101,13 +104,13 @@ mod tests {
             protocol,
             after: after.map(key),
             last: last.map(key),
-            holes: 0,
+            instance: 0,
         }
     }
 
     #[test]
     fn a_table_is_read_part_by_part_and_protocol_by_protocol() {
-        let mut reading = Reading::new(7, 0, Vec::new());
+        let mut reading = Reading::new(7, 0, 0, Vec::new());
         let parts = [
             (Protocol::Tcp, None, Some(5)),
             (Protocol::Tcp, Some(5), None),
@@ -127,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_part_behind_one_that_has_not_come_is_not_wanted() {
-        let mut reading = Reading::new(7, 0, Vec::new());
+        let mut reading = Reading::new(7, 0, 0, Vec::new());
         reading.took(&stretch(Protocol::Tcp, None, Some(5)), 1);
         assert!(!reading.wants(&stretch(Protocol::Tcp, Some(6), Some(9))));
         assert!(!reading.wants(&stretch(Protocol::Udp, None, None)));
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_part_that_begins_earlier_and_ends_later_is_wanted() {
-        let mut reading = Reading::new(7, 0, Vec::new());
+        let mut reading = Reading::new(7, 0, 0, Vec::new());
         reading.took(&stretch(Protocol::Tcp, None, Some(5)), 1);
         assert!(reading.wants(&stretch(Protocol::Tcp, Some(3), Some(9))));
         assert!(reading.wants(&stretch(Protocol::Tcp, None, None)));
@@ -144,9 +147,12 @@ mod tests {
 
     #[test]
     fn a_part_of_another_table_is_not_wanted() {
-        let reading = Reading::new(7, 0, Vec::new());
+        let reading = Reading::new(7, 0, 0, Vec::new());
         let part = stretch(Protocol::Tcp, None, Some(5));
         assert!(reading.wants(&part));
-        assert!(!reading.wants(&Stretch { holes: 1, ..part }));
+        assert!(!reading.wants(&Stretch {
+            instance: 1,
+            ..part
+        }));
     }
 }

@@ -14,9 +14,9 @@ use crate::wire::update::Update;
 /// The most ranges that wait. What is left out is asked for again.
 const MOST: usize = 256;
 
-/// At most so many datagrams at once, and after that one each [`PAUSE`]: 2,000 a second.
+/// At most so many datagrams at once, and after that one each [`PAUSE`]: 1,000 a second.
 const BURST: u32 = 32;
-const PAUSE: Duration = Duration::from_micros(500);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What is to be repeated.
 #[derive(Debug)]
@@ -38,9 +38,15 @@ impl Repeats {
         let oldest = ring.oldest();
         let first = ahead(oldest, *range.start()).max(0);
         let last = ahead(oldest, *range.end()).min(ring.count() as i32 - 1);
-        if first <= last && self.ranges.len() < MOST {
-            let number = |distance: i32| oldest.wrapping_add(distance as u32);
-            self.ranges.push_back((number(first), number(last)));
+        if first > last || self.ranges.len() >= MOST {
+            return;
+        }
+        let number = |distance: i32| oldest.wrapping_add(distance as u32);
+        let (first, last) = (number(first), number(last));
+        // Whoever asks again while all of it is still to come gets it once.
+        let holds = |&(a, b): &(u32, u32)| ahead(a, first) >= 0 && ahead(last, b) >= 0;
+        if !self.ranges.iter().any(holds) {
+            self.ranges.push_back((first, last));
         }
     }
 

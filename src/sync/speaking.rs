@@ -36,9 +36,16 @@ impl Sync {
 
     /// Time has passed.
     pub fn elapse(&mut self, now: Instant) {
+        let late = now.saturating_duration_since(self.due().max(self.now));
+        if late > self.options.period / 2 {
+            // This daemon was not served: what the others said meanwhile waits in the socket.
+            for peer in &mut self.peers {
+                peer.heard += late;
+            }
+        }
         self.now = now;
         while let Some(index) = self.first_gone(now) {
-            if self.kernel.is_some() && self.peers[index].outstanding_since().is_some() {
+            if self.kernel.is_some() && self.peers[index].leaves_something() {
                 self.seek_elsewhere(now, index);
             }
             let peer = self.peers.swap_remove(index);
@@ -56,14 +63,17 @@ impl Sync {
     }
 
     /// Writes the next message that is due to the start of `room`, and returns its length: 0 when there
-    /// is none. `format` is that of the module's sessions, `table` its kernel's.
+    /// is none. `payload` is how many bytes travel in one packet, `format` that of the module's sessions, `table` its kernel's.
     pub fn write(
         &mut self,
         now: Instant,
-        room: &mut [u8],
+        whole: &mut [u8],
+        payload: usize,
         format: Format,
         table: &mut impl Table,
     ) -> usize {
+        let end = payload.min(whole.len());
+        let room = &mut whole[..end];
         let mut length = self.write_hello(now, room);
         if length == 0 {
             length = self.write_ask(now, room);
@@ -72,13 +82,15 @@ impl Sync {
             length = self.write_pull(now, room);
         }
         if length == 0 {
+            // As long as it was the first time, whatever one packet carries.
             length = self
                 .repeats
-                .write(now, self.node, format, &mut self.ring, room);
+                .write(now, self.node, format, &mut self.ring, whole);
             self.tally.repeated += u64::from(length > 0);
         }
         if length == 0 {
-            let sender = (self.node, self.number, self.holes);
+            let sender = (self.node, self.number, self.kernel.unwrap_or_default());
+            let room = &mut whole[..end];
             length = self.giving.write(now, sender, format, table, room);
             self.tally.parts_given += u64::from(length > 0);
         }
@@ -148,7 +160,7 @@ impl Sync {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == of) else {
             return 0;
         };
-        let start = Reading::new(0, 0, Vec::new());
+        let start = Reading::new(0, 0, 0, Vec::new());
         let reading = peer.reading.as_mut();
         let (protocol, after) = reading.map_or((start.protocol, start.after), |reading| {
             reading.parts = 0;

@@ -7,7 +7,7 @@ use crate::engine::Standing;
 
 /// For how long something may be lacking before a node that had everything counts as lagging: a
 /// repeat takes a few milliseconds.
-const GRACE: Duration = Duration::from_millis(500);
+pub(super) const GRACE: Duration = Duration::from_millis(500);
 
 impl Sync {
     /// Where it stands, as of the time that was told last.
@@ -33,7 +33,8 @@ impl Sync {
     /// Since when something is lacking.
     fn outstanding_since(&self) -> Option<Instant> {
         let peers = self.peers.iter();
-        peers.filter_map(super::Peer::outstanding_since).min()
+        let of = |peer: &super::Peer| peer.outstanding_since(self.was_complete);
+        peers.filter_map(of).min()
     }
 
     /// When that changes by time alone.

@@ -108,7 +108,7 @@ impl Scene {
             let mut room = [0; 1232];
             let length = self
                 .sync
-                .write(self.now, &mut room, Format::Flat, &mut Empty);
+                .write(self.now, &mut room, 1232, Format::Flat, &mut Empty);
             if length > 0 {
                 said.push(room[..length].to_vec());
             }
@@ -235,4 +235,21 @@ fn a_table_is_read_though_somebody_has_all_that_was_told_but_not_what_is_in_the_
     assert!(scene.sync.peers[0].need.is_some());
     scene.sync.peers[0].has_read(5, 1);
     assert!(scene.sync.peers[0].need.is_none());
+}
+
+#[test]
+fn a_node_is_not_gone_that_was_not_listened_to() {
+    let mut scene = Scene::new();
+    scene.hello(PEER, 5, Standing::InSync);
+    scene.now += Duration::from_secs(60);
+    scene.sync.elapse(scene.now);
+    assert_eq!(
+        scene.sync.peers().len(),
+        1,
+        "what it said waits in the socket"
+    );
+    for _ in 0..8 {
+        scene.said(Duration::from_millis(500));
+    }
+    assert!(scene.sync.peers().is_empty());
 }

@@ -98,6 +98,10 @@ impl Refreshes {
         if self.entries[at].held_after != NONE || ours.expiration == 0 {
             return;
         }
+        // Of what was told long ago, another router may have told more that was lost on its way here.
+        if now.saturating_sub(self.entries[at].told) > 2 * self.window {
+            return;
+        }
         self.unlink(super::TOLD, at);
         if self.deadline().is_none_or(|due| due > now) {
             self.swept = now >> self.shift;

@@ -270,7 +270,7 @@ impl Refreshes {
         let at = self.lists[list].first as usize;
         let entry = self.entries[at];
         let reported = entry.told + u64::from(entry.held_after);
-        let elapsed = u32::try_from(now - reported).unwrap_or(u32::MAX);
+        let elapsed = u32::try_from(now.saturating_sub(reported)).unwrap_or(u32::MAX);
         let update = Update {
             body: entry.body,
             destination6: self.destinations.get(at).copied(),

@@ -273,9 +273,8 @@ impl Joold {
             let Some(room) = self.outbox.room() else {
                 return;
             };
-            let end = payload.min(room.len());
             let mut table = around.kernel.table(around.now);
-            let length = self.engine.write_message(now, &mut room[..end], &mut table);
+            let length = self.engine.write_message(now, room, payload, &mut table);
             if length == 0 {
                 return;
             }

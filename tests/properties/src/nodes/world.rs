@@ -262,7 +262,9 @@ impl World {
     fn write_message(&mut self, now: Instant) -> usize {
         self.room.fill(0x55);
         let room = &mut self.room[..self.room_left];
-        let length = self.engine.write_message(now, room, &mut self.pages);
+        let length = self
+            .engine
+            .write_message(now, room, usize::MAX, &mut self.pages);
         assert!(length <= self.room_left);
         assert!(self.room[self.room_left..].iter().all(|&byte| byte == 0x55));
         if length > 0 {
