@@ -325,6 +325,15 @@ impl Engine {
         }
     }
 
+    /// The table could not be read; `words` are the kernel's. That there is no instance, or no module, is told
+    /// when it is news.
+    pub fn table_unread(&mut self, now: Instant, errno: i32, words: String) {
+        match errno {
+            libc::ESRCH | libc::ENOENT => self.refused(now, 0, errno, || words),
+            _ => self.lose(now, Reason::TableUnread, || words),
+        }
+    }
+
     /// Compares sessions that came late with `table`, the kernel's; the later ones are added.
     pub fn compare(
         &mut self,

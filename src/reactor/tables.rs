@@ -20,7 +20,7 @@ struct KernelTable<'a> {
     instance: &'a mut Instance,
     address: Address,
     /// Why it could not be read, if so.
-    trouble: Option<String>,
+    trouble: Option<(i32, String)>,
 }
 
 impl Table for KernelTable<'_> {
@@ -38,9 +38,11 @@ impl Table for KernelTable<'_> {
             Ok(Ok(page)) => return Some(page.next),
             Ok(Err(refusal)) => {
                 let text = String::from_utf8_lossy(&refusal.text).into_owned();
-                self.trouble = Some(format!("{text} (error {})", refusal.code));
+                self.trouble = Some((refusal.code, format!("{text} (error {})", refusal.code)));
             }
-            Err(error) => self.trouble = Some(words(&error)),
+            Err(error) => {
+                self.trouble = Some((error.raw_os_error().unwrap_or_default(), words(&error)));
+            }
         }
         None
     }
@@ -91,9 +93,9 @@ impl Reactor {
         verdict
     }
 
-    fn judge_table(&mut self, now: Instant, trouble: Option<String>) {
+    fn judge_table(&mut self, now: Instant, trouble: Option<(i32, String)>) {
         match trouble {
-            Some(trouble) => self.engine.lose(now, Reason::TableUnread, || trouble),
+            Some((errno, words)) => self.engine.table_unread(now, errno, words),
             None => self.engine.succeeded(Reason::TableUnread),
         }
     }

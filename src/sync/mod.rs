@@ -297,7 +297,7 @@ impl Sync {
         self.giving.end();
         for peer in &mut self.peers {
             match kernel {
-                Some(_) => peer.miss_all(now),
+                Some(_) => peer.miss(now),
                 None => peer.want_nothing(),
             }
         }
@@ -311,7 +311,7 @@ impl Sync {
             return;
         }
         for peer in &mut self.peers {
-            peer.miss_all(now);
+            peer.miss(now);
         }
         self.plan(now);
     }
@@ -322,7 +322,7 @@ impl Sync {
             return;
         }
         for peer in self.peers.iter_mut().filter(|peer| peer.source == source) {
-            peer.miss_all(now);
+            peer.miss(now);
         }
         self.plan(now);
     }

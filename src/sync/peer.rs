@@ -138,18 +138,13 @@ impl Peer {
     pub fn miss(&mut self, now: Instant) {
         let up_to = self.received.high();
         let need = self.need.get_or_insert(Need { up_to, since: now });
-        // What is read of the table at the moment may be older than that: then it is read once more. One
-        // number that was far beyond all others was none of this node's.
+        // What was read of the table so far may be older than that.
+        self.reading = None;
+        // One number that was far beyond all others was none of this node's.
         need.up_to = match ahead(up_to, need.up_to) > FAR {
             true => up_to,
             false => later(need.up_to, up_to),
         };
-    }
-
-    /// The same, and the kernel may not have what was read so far.
-    pub fn miss_all(&mut self, now: Instant) {
-        self.miss(now);
-        self.reading = None;
     }
 
     /// There is no kernel to take anything.

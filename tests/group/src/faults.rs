@@ -1,5 +1,6 @@
 //! What goes wrong, and how it becomes good again.
 
+use jool_simulated::table::milliseconds;
 use std::time::Duration;
 
 use crate::world::{Event, World};
@@ -82,11 +83,21 @@ impl World {
         }
     }
 
+    /// What this router told a moment ago, others may still lack, and it has it no more itself when it reads
+    /// their tables.
+    fn forget_told(&mut self, router: usize) {
+        let now = milliseconds(self.now);
+        for id in 0..self.users.len() {
+            self.uncertain[id] |= self.users[id].is_some_and(|user| user.is_recent(router, now));
+        }
+    }
+
     fn recreate_instance(&mut self, node: usize, long: Duration) {
         let Some(kernel) = &mut self.nodes[node].kernel else {
             return;
         };
         kernel.remove();
+        self.forget_told(node);
         self.say(|_| format!("{node} has no instance"));
         match self.fate.chance(0.5) {
             true => self.create_instance(node),

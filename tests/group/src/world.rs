@@ -123,6 +123,12 @@ impl User {
         }
     }
 
+    /// Whether that router used it within the last seconds.
+    pub fn is_recent(&self, router: usize, now: i64) -> bool {
+        const RECENT: i64 = 3000;
+        self.router == router && now - self.at < RECENT
+    }
+
     /// Whether it has ended. Nobody tells of that, so who had not heard of its last packets by then may
     /// have a copy that lives on.
     pub fn has_ended(&self, now: i64) -> bool {
@@ -163,7 +169,8 @@ pub struct World {
     /// Sessions of which joold's daemons may lack something by no fault of theirs: an upstream daemon
     /// told of it, or the kernel's queue was full.
     pub untold: Vec<bool>,
-    /// Sessions that began anew with an incoming SYN at a router while others had another copy.
+    /// Sessions that began anew with an incoming SYN at a router while others had another copy, and those
+    /// whose router lost its table right after it had used them.
     pub uncertain: Vec<bool>,
     /// Which router used each session last and when, and when another one had before, in milliseconds.
     pub users: Vec<Option<User>>,
