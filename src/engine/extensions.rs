@@ -22,6 +22,8 @@ pub struct Late {
     length: usize,
     /// Whether they are a part of a table.
     part: Option<Part>,
+    /// Whether they were refused, and that was counted.
+    is_refused: bool,
 }
 
 impl Engine {
@@ -251,13 +253,17 @@ impl Engine {
         buffer: &mut [u8],
         (length, part): (usize, Option<Part>),
     ) -> FromNetwork {
+        let mut is_refused = false;
         let admitted = match length {
             // A stretch of a table may be empty.
             0 => Some(0),
             _ => match self.admit(now, source, buffer, length, false) {
                 Ok(length) => Some(length),
                 // It would be in that part however often that comes.
-                Err(Refused::Session) => part.map(|_| 0),
+                Err(Refused::Session) => part.map(|_| {
+                    is_refused = true;
+                    0
+                }),
                 Err(Refused::Doubtful | Refused::Other) => None,
             },
         };
@@ -268,7 +274,11 @@ impl Engine {
             }
             return FromNetwork::Ignore;
         };
-        FromNetwork::Compare(Late { length, part })
+        FromNetwork::Compare(Late {
+            length,
+            part,
+            is_refused,
+        })
     }
 
     /// Leaves out of the sessions behind the headroom those of which this router has told something that
@@ -329,7 +339,11 @@ impl Engine {
     /// when it is news.
     pub fn table_unread(&mut self, now: Instant, errno: i32, words: String) {
         match errno {
-            libc::ESRCH | libc::ENOENT => self.refused(now, 0, errno, || words),
+            libc::ESRCH | libc::ENOENT => {
+                self.watch.hint(now);
+                self.doubts_module |= errno == libc::ENOENT;
+                self.counters.lose(Reason::TableUnread, 1);
+            }
             _ => self.lose(now, Reason::TableUnread, || words),
         }
     }
@@ -353,7 +367,7 @@ impl Engine {
             return FromNetwork::Ignore;
         };
         let Some(kept) = kept else {
-            self.counters.nothing_new += 1;
+            self.counters.nothing_new += u64::from(!late.is_refused);
             if late.part.is_none() {
                 sync.miss_all(now);
             }
@@ -367,7 +381,7 @@ impl Engine {
         match Add::finish(buffer, kept).filter(|_| kept > 0) {
             Some(total) => FromNetwork::Add(total),
             None => {
-                self.counters.nothing_new += 1;
+                self.counters.nothing_new += u64::from(!late.is_refused);
                 FromNetwork::Ignore
             }
         }

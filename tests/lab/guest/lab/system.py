@@ -8,6 +8,9 @@ import time
 # An emulated processor is slow and its pace varies: a bound only says when to stop hoping.
 PATIENCE_SECONDS = 60
 
+# linux/sched.h
+CLONE_NEWNET = 0x40000000
+
 
 class CommandFailed(Exception):
     def __init__(self, argv, status, output):
@@ -18,15 +21,27 @@ class Waited(Exception):
     """What was waited for did not come."""
 
 
+def _enter(namespace):
+    """By its open file."""
+    if hasattr(os, "setns"):
+        os.setns(namespace.fileno(), CLONE_NEWNET)
+        return
+    # Before Python 3.12.
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 @contextlib.contextmanager
 def inside(namespace):
     """Puts the calling thread into a network namespace. Sockets and processes made meanwhile stay in it."""
     with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{namespace}") as there:
-        os.setns(there.fileno(), os.CLONE_NEWNET)
+        _enter(there)
         try:
             yield
         finally:
-            os.setns(home.fileno(), os.CLONE_NEWNET)
+            _enter(home)
 
 
 def command(*argv, namespace=None, feed=None):
