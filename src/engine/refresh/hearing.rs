@@ -5,8 +5,13 @@
 //! one does not take the older one, and tells its own again for the sake of all others who heard both.
 
 use super::{NONE, Refreshes};
-use crate::wire::lifetime::{Timeouts, is_later};
+use crate::wire::lifetime::{Timeouts, idle, is_later};
+use crate::wire::session::Timer;
 use crate::wire::update::Update;
+
+/// By how much later something that comes late has to have been used, in milliseconds, to count as
+/// another router's: as long as busy routers may keep what passes through them.
+const LATE: u32 = 500;
 
 /// What is known of a session that another router tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,14 @@ impl Refreshes {
             return Heard::New;
         }
         let ours = self.as_of(now, at);
+        // What waited on its way seems to have been used later than it was. The kernel goes on meanwhile:
+        // a copy of what it told a moment ago must not take back what it has made of it since.
+        let seems_later = idle(theirs, timeouts).saturating_add(LATE) >= idle(&ours, timeouts);
+        // An incoming SYN tells nothing of the time.
+        let is_dated = ours.body.stage().1 != Timer::IncomingSyn as u8;
+        if is_late && is_dated && ours.expiration > 0 && seems_later {
+            return Heard::Known;
+        }
         // One whose time is up is none that another could be older than.
         if ours.expiration == 0 || is_later(theirs, &ours, timeouts) {
             self.give_way(at);
@@ -266,5 +279,16 @@ mod tests {
         refreshes.offer(0, &tcp(1, closed, timer, 240_000));
         let syn = tcp(1, State::V4Init, Timer::IncomingSyn, 6_000);
         assert_eq!(refreshes.hear(240_000, &syn, &TIMEOUTS, false), Heard::New);
+    }
+
+    #[test]
+    fn what_comes_late_does_not_take_back_what_the_kernel_told_a_moment_ago() {
+        let mut refreshes = refreshes(4);
+        refreshes.offer(0, &change(1, State::Established));
+        let waited = change(1, State::V6Init);
+        let late = |refreshes: &mut Refreshes, now| refreshes.hear(now, &waited, &TIMEOUTS, true);
+        assert_eq!(late(&mut refreshes, 400), Heard::Known);
+        assert_eq!(refreshes.restated(), 0);
+        assert_eq!(late(&mut refreshes, 600), Heard::New);
     }
 }
