@@ -24,9 +24,9 @@ use super::update::Update;
 /// of both kernels' clocks.
 pub const TOLERANCE: u32 = 20;
 
-/// The same for two of which one has seen more FINs: no connection takes one back, and a copy that waited
-/// on a busy router seems to have been used later than it was.
-const FIN_TOLERANCE: u32 = 250;
+/// The same for two of which one is a step further on: no connection takes one back, and a copy that
+/// waited on a busy router seems to have been used later than it was.
+const STEP_TOLERANCE: u32 = 250;
 
 /// How long an incoming SYN waits for an answer, in milliseconds; the module has no global for it.
 pub const INCOMING_SYN: u32 = 6_000;
@@ -92,9 +92,9 @@ pub fn idle(update: &Update, timeouts: &Timeouts) -> u32 {
 /// Whether `theirs` should take the place of `ours`. Both are copies of one session.
 pub fn is_later(theirs: &Update, ours: &Update, timeouts: &Timeouts) -> bool {
     let (their_age, our_age) = (age(theirs, timeouts), age(ours, timeouts));
-    let (their_fins, our_fins) = (fins(theirs), fins(ours));
-    let tolerance = match their_fins.is_some() && our_fins.is_some() && their_fins != our_fins {
-        true => FIN_TOLERANCE,
+    let (their_steps, our_steps) = (steps(theirs), steps(ours));
+    let tolerance = match their_steps.is_some() && our_steps.is_some() && their_steps != our_steps {
+        true => STEP_TOLERANCE,
         false => TOLERANCE,
     };
     if their_age.abs_diff(our_age) > tolerance.into() {
@@ -103,17 +103,20 @@ pub fn is_later(theirs: &Update, ours: &Update, timeouts: &Timeouts) -> bool {
     progress(theirs) > progress(ours)
 }
 
-/// How many ends of an open connection have sent a FIN.
-fn fins(update: &Update) -> Option<u8> {
+/// How far on a connection is that no packet takes back from there: open at one end, at both, a FIN, two.
+fn steps(update: &Update) -> Option<u8> {
+    const V4_SYN: u8 = State::V4Init as u8;
+    const V6_SYN: u8 = State::V6Init as u8;
     const OPEN: u8 = State::Established as u8;
     const CLOSED: u8 = State::BothFinReceived as u8;
     let (state, _) = update.body.stage();
     let is_tcp = update.body.protocol() == Protocol::Tcp as u8;
     match state {
         _ if !is_tcp => None,
-        OPEN => Some(0),
-        V4_FIN | V6_FIN => Some(1),
-        CLOSED => Some(2),
+        V4_SYN | V6_SYN => Some(0),
+        OPEN => Some(1),
+        V4_FIN | V6_FIN => Some(2),
+        CLOSED => Some(3),
         _ => None,
     }
 }
@@ -315,15 +318,22 @@ mod tests {
     #[test]
     fn a_fin_is_not_taken_back_by_a_copy_that_waited_for_a_moment() {
         let (open, fin) = (State::Established, State::V6FinReceived);
-        let waited = tcp(open, SECOND - FIN_TOLERANCE);
+        let waited = tcp(open, SECOND - STEP_TOLERANCE);
         assert_eq!(latest(tcp(fin, SECOND), waited), Latest::First);
         let both = tcp(State::BothFinReceived, SECOND);
         assert_eq!(
-            latest(tcp(fin, SECOND - FIN_TOLERANCE), both),
+            latest(tcp(fin, SECOND - STEP_TOLERANCE), both),
             Latest::Second
         );
-        let used_since = tcp(open, SECOND - FIN_TOLERANCE - 1);
+        let used_since = tcp(open, SECOND - STEP_TOLERANCE - 1);
         assert_eq!(latest(tcp(fin, SECOND), used_since), Latest::Second);
+    }
+
+    #[test]
+    fn an_established_connection_is_no_embryonic_one_again_by_a_copy_that_waited() {
+        let waited = tcp(State::V6Init, SECOND - STEP_TOLERANCE);
+        let established = tcp(State::Established, SECOND);
+        assert_eq!(latest(waited, established), Latest::Second);
     }
 
     #[test]
