@@ -290,7 +290,7 @@ impl Engine {
 }
 
 /// The kernel's words and number for an error.
-fn quoted(code: i32, text: &[u8]) -> String {
+pub(crate) fn quoted(code: i32, text: &[u8]) -> String {
     format!("\"{}\" (error {code})", printable(text))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Reactor;
-use crate::engine::{FromNetwork, Late, Reason};
+use crate::engine::{FromNetwork, Late, Reason, quoted};
 use crate::failure::words;
 use crate::instance::Instance;
 use crate::sync::Table;
@@ -37,8 +37,7 @@ impl Table for KernelTable<'_> {
         match read {
             Ok(Ok(page)) => return Some(page.next),
             Ok(Err(refusal)) => {
-                let text = String::from_utf8_lossy(&refusal.text).into_owned();
-                self.trouble = Some((refusal.code, format!("{text} (error {})", refusal.code)));
+                self.trouble = Some((refusal.code, quoted(refusal.code, &refusal.text)));
             }
             Err(error) => {
                 self.trouble = Some((error.raw_os_error().unwrap_or_default(), words(&error)));
