@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::merge::Table;
-use super::reading::{Reading, following};
+use super::reading::{START, following};
 use crate::wire::extension::{Node, Pull, Stretch, TableHeader};
 use crate::wire::page::Key;
 use crate::wire::session::{Format, Protocol};
@@ -59,13 +59,7 @@ impl Giving {
 
     /// `to` asks for parts. One who comes too early, or is one too many, asks again.
     pub fn ask(&mut self, now: Instant, to: Node, pull: &Pull) {
-        let stretch = Stretch {
-            protocol: pull.protocol,
-            after: pull.after,
-            last: None,
-            instance: 0,
-        };
-        if Reading::begins_with(&stretch) {
+        if (pull.protocol, pull.after) == START {
             let begun = self.begun.filter(|&(_, by)| by != to);
             if begun.is_some_and(|(when, _)| now < when + self.interval) {
                 return;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::peer::Peer;
-use super::reading::{Progress, Reading};
+use super::reading::{Progress, Reading, START};
 use super::received::Arrival;
 use super::serial::ahead;
 use super::{MOST_PEERS, News, Sync, giving};
@@ -312,9 +312,8 @@ impl Sync {
             return;
         };
         let reading = self.peers[index].reading.as_ref();
-        let own = reading.map(|reading| (reading.protocol, reading.after));
-        let start = Reading::new(0, 0, 0, Vec::new());
-        if own.unwrap_or((start.protocol, start.after)) == (pull.protocol, pull.after) {
+        let own = reading.map_or(START, Reading::place);
+        if own == (pull.protocol, pull.after) {
             self.pulling.postpone(now, jitter);
         }
     }

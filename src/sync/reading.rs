@@ -8,6 +8,12 @@ use crate::wire::extension::{Report, Stretch};
 use crate::wire::page::Key;
 use crate::wire::session::Protocol;
 
+/// Behind which session of which protocol a reading goes on; at the protocol's first if none.
+pub type Place = (Protocol, Option<Key>);
+
+/// Where every reading begins.
+pub const START: Place = (Protocol::ALL[0], None);
+
 /// A table that is being read.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -46,16 +52,21 @@ impl Reading {
             holes,
             instance,
             reports,
-            protocol: Protocol::ALL[0],
-            after: None,
+            protocol: START.0,
+            after: START.1,
             parts: 0,
             sessions: 0,
         }
     }
 
+    /// Where it goes on.
+    pub fn place(&self) -> Place {
+        (self.protocol, self.after)
+    }
+
     /// Whether a part is where a reading begins.
     pub fn begins_with(stretch: &Stretch) -> bool {
-        (stretch.protocol, stretch.after) == (Protocol::ALL[0], None)
+        (stretch.protocol, stretch.after) == START
     }
 
     /// Whether a part goes on from here.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::merge::Table;
-use super::reading::Reading;
+use super::reading::START;
 use super::{News, Sync, giving};
 use crate::engine::Standing;
 use crate::wire::extension::{Ask, Hello, Node, Pull};
@@ -36,11 +36,15 @@ impl Sync {
 
     /// Time has passed.
     pub fn elapse(&mut self, now: Instant) {
-        let late = now.saturating_duration_since(self.due().max(self.now));
-        if late > self.options.period / 2 {
-            // This daemon was not served: what the others said meanwhile waits in the socket.
-            for peer in &mut self.peers {
-                peer.heard += late;
+        let pause = self.options.period / 2;
+        // Hardly ever, so that nothing is computed in vain.
+        if now.saturating_duration_since(self.now) > pause {
+            let late = now.saturating_duration_since(self.due().max(self.now));
+            if late > pause {
+                // This daemon was not served: what the others said meanwhile waits in the socket.
+                for peer in &mut self.peers {
+                    peer.heard += late;
+                }
             }
         }
         self.now = now;
@@ -62,8 +66,9 @@ impl Sync {
         peers.position(|peer| peer.gone_at(period) <= now)
     }
 
-    /// Writes the next message that is due to the start of `room`, and returns its length: 0 when there
-    /// is none. `payload` is how many bytes travel in one packet, `format` that of the module's sessions, `table` its kernel's.
+    /// Writes the next message that is due to the start of `whole`, and returns its length: 0 when there
+    /// is none. `payload` is how many bytes travel in one packet, `format` that of the module's sessions,
+    /// `table` its kernel's.
     pub fn write(
         &mut self,
         now: Instant,
@@ -160,11 +165,9 @@ impl Sync {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == of) else {
             return 0;
         };
-        let start = Reading::new(0, 0, 0, Vec::new());
-        let reading = peer.reading.as_mut();
-        let (protocol, after) = reading.map_or((start.protocol, start.after), |reading| {
+        let (protocol, after) = peer.reading.as_mut().map_or(START, |reading| {
             reading.parts = 0;
-            (reading.protocol, reading.after)
+            reading.place()
         });
         let pull = Pull {
             of,
