@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::network::Refused;
-use super::refresh::Heard;
+use super::refresh::{Heard, Refreshes};
+use super::thin::retain;
 use super::{Engine, Event, FromNetwork, Reason};
 use crate::outbox::{Kind, Outbox, Taken};
 use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
@@ -138,11 +139,8 @@ impl Engine {
             return;
         };
         if sync.serve(now, kernel, self.watch.sessions()) {
-            if let Some(refreshes) = &mut self.refreshes {
-                refreshes.forget_known();
-                // It is of the kernel before, and must not come after what others read of this one's.
-                self.releases_all = refreshes.held() > 0;
-            }
+            // What is held is of the kernel before.
+            forget_known(&mut self.refreshes, &mut self.releases_all);
         }
         sync.elapse(now);
         for news in sync.news() {
@@ -162,11 +160,8 @@ impl Engine {
         match reason {
             Reason::KernelOverrun | Reason::TruncatedMessage | Reason::QueueFull => {
                 sync.lost_own(now);
-                if let Some(refreshes) = &mut self.refreshes {
-                    refreshes.forget_known();
-                    // It may be older than what was lost, and must not come after the table that has that.
-                    self.releases_all = refreshes.held() > 0;
-                }
+                // What is held may be older than what was lost.
+                forget_known(&mut self.refreshes, &mut self.releases_all);
             }
             Reason::HeldNotSent => sync.lost_own(now),
             Reason::AddNotSent => sync.miss_all(now),
@@ -302,21 +297,11 @@ impl Engine {
             return length;
         };
         let size = format.size();
-        let mut left = 0;
-        for at in (0..length).step_by(size) {
-            let Some(attribute) = contents.get(at..at + size) else {
-                break;
-            };
-            let heard = Update::read(attribute, format).map_or(Heard::New, |theirs| {
-                refreshes.hear(time, &theirs, &timeouts, is_late)
-            });
-            if heard == Heard::New {
-                if left != at {
-                    contents.copy_within(at..at + size, left);
-                }
-                left += size;
-            }
-        }
+        let left = retain(contents, size, |attribute| {
+            Update::read(attribute, format).is_none_or(|theirs| {
+                refreshes.hear(time, &theirs, &timeouts, is_late) == Heard::New
+            })
+        });
         self.counters.follow(refreshes);
         self.counters.known += ((length - left) / size) as u64;
         left
@@ -385,6 +370,14 @@ impl Engine {
                 FromNetwork::Ignore
             }
         }
+    }
+}
+
+/// The table that others read next is ahead of what was told: what is held must not come after that.
+fn forget_known(refreshes: &mut Option<Refreshes>, releases_all: &mut bool) {
+    if let Some(refreshes) = refreshes {
+        refreshes.forget_known();
+        *releases_all = refreshes.held() > 0;
     }
 }
 

@@ -32,15 +32,25 @@ pub fn thin(refreshes: &mut Refreshes, now: u64, contents: &mut [u8], format: Fo
         left.length = contents.len();
         return left;
     }
-    for at in (0..contents.len()).step_by(size) {
-        let attribute = at..at + size;
-        let update = Update::read(&contents[attribute.clone()], format);
+    left.length = retain(contents, size, |attribute| {
+        let update = Update::read(attribute, format);
         left.understood &= update.is_some();
-        if update.is_none_or(|update| refreshes.offer(now, &update) == Verdict::Pass) {
-            if left.length != at {
-                contents.copy_within(attribute, left.length);
+        update.is_none_or(|update| refreshes.offer(now, &update) == Verdict::Pass)
+    });
+    left
+}
+
+/// Keeps those pieces of `size` bytes that `is_kept` wants, moved together at the start of `contents`, in
+/// their order. Returns their bytes.
+pub fn retain(contents: &mut [u8], size: usize, mut is_kept: impl FnMut(&[u8]) -> bool) -> usize {
+    let mut left = 0;
+    let whole = contents.len() - contents.len() % size;
+    for at in (0..whole).step_by(size) {
+        if is_kept(&contents[at..at + size]) {
+            if left != at {
+                contents.copy_within(at..at + size, left);
             }
-            left.length += size;
+            left += size;
         }
     }
     left

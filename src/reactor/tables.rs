@@ -23,6 +23,16 @@ struct KernelTable<'a> {
     trouble: Option<(i32, String)>,
 }
 
+impl<'a> KernelTable<'a> {
+    fn of(instance: &'a mut Instance, address: Address) -> Self {
+        Self {
+            instance,
+            address,
+            trouble: None,
+        }
+    }
+}
+
 impl Table for KernelTable<'_> {
     fn page(
         &mut self,
@@ -61,13 +71,9 @@ impl Reactor {
             let Some(room) = self.outbox.room() else {
                 return;
             };
-            let mut table = KernelTable {
-                instance: &mut self.instance,
-                address: *self.engine.address(),
-                trouble: None,
-            };
+            let mut table = KernelTable::of(&mut self.instance, *self.engine.address());
             let length = self.engine.write_message(now, room, payload, &mut table);
-            let trouble = table.trouble.take();
+            let trouble = table.trouble;
             self.judge_table(now, trouble);
             if length == 0 {
                 return;
@@ -81,13 +87,9 @@ impl Reactor {
         let Some((slot, _)) = self.netsocket.slot(n) else {
             return FromNetwork::Ignore;
         };
-        let mut table = KernelTable {
-            instance: &mut self.instance,
-            address: *self.engine.address(),
-            trouble: None,
-        };
+        let mut table = KernelTable::of(&mut self.instance, *self.engine.address());
         let verdict = self.engine.compare(now, slot, late, &mut table);
-        let trouble = table.trouble.take();
+        let trouble = table.trouble;
         self.judge_table(now, trouble);
         verdict
     }
