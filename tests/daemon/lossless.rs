@@ -214,6 +214,11 @@ fn a_daemon_without_extensions_gets_all_that_is_told() -> Outcome {
     let (mut j, mut k) = pair(Version::SUPPORTED)?;
     j.start_and_wait(&program(), &extended(Side::J, ""))?;
     k.start_and_wait(&program(), &configuration(Network::Ipv6, Side::K))?;
+    // What a full queue of K's kernel drops, nobody would make up for.
+    for node in [&j, &k] {
+        node.kernel
+            .with(INSTANCE, |jool| jool.globals.ss_capacity = 100_000);
+    }
     translate(&j, (0..720).map(sample::udp));
     translate(&k, (10_000..10_720).map(sample::udp));
     for node in [&j, &k] {
