@@ -49,6 +49,14 @@ pub enum Found {
 }
 
 impl Found {
+    /// The type of the family's messages, if it is there.
+    pub fn id(&self) -> Option<u16> {
+        match self {
+            Self::Family(family) => Some(family.id),
+            Self::Nothing | Self::Stranger => None,
+        }
+    }
+
     /// What the description of a family with Jool's name shows.
     pub fn of(description: &Description<'_>) -> Self {
         let group = description

@@ -14,11 +14,13 @@ use crate::wire::request::Address;
 /// day when that gets lost.
 const SEARCH: Duration = Duration::from_secs(5);
 
+/// How many turns may pass until all is read that a module has said before it went: far more than a
+/// receive buffer holds, and no more comes.
+const HEAR_OUT: usize = 1024;
+
 impl Reactor {
     pub(super) fn serve_controller(&mut self, now: Instant) -> Served {
         if self.controller.has_news() {
-            // What an old module said last would be none of a new one's words.
-            self.serve_kernel(now);
             self.look_for_module(now);
         }
         Served::Dry
@@ -27,9 +29,12 @@ impl Reactor {
     /// Finds out which module there is, if any, and hears that one.
     pub(super) fn look_for_module(&mut self, now: Instant) {
         self.search = None;
-        // An overrun that goes on is forgotten with the module.
-        self.count_lost_from_kernel(now);
-        let heard = self.controller.find().and_then(|found| match found {
+        let found = self.controller.find().inspect(|found| {
+            if self.engine.has_module() && found.id() != Some(self.engine.address().family) {
+                self.hear_out_module(now);
+            }
+        });
+        let heard = found.and_then(|found| match found {
             Found::Family(family) => self.modsocket.hear(Some(family.group)).map(|()| found),
             Found::Nothing | Found::Stranger => self.modsocket.hear(None).map(|()| found),
         });
@@ -52,6 +57,17 @@ impl Reactor {
             Err(error) => self.engine.failed(now, Reason::ControllerFailed, &error),
         }
         self.search = Some(now + SEARCH);
+    }
+
+    /// Receives what a module that has gone said last: nobody would understand it once there is another.
+    fn hear_out_module(&mut self, now: Instant) {
+        for _ in 0..HEAR_OUT {
+            if self.serve_kernel(now) == Served::Dry {
+                break;
+            }
+        }
+        // An overrun that goes on is forgotten with the module.
+        self.count_lost_from_kernel(now);
     }
 
     /// Looks at the instance if that is due, and gives it what the module file wants.

@@ -26,6 +26,7 @@ pub fn tests() -> Vec<Trial> {
         a_netlink_message_too_long_to_read_is_nobodys_but_its_senders
         without_the_module_it_waits_and_says_what_to_load
         a_reloaded_module_is_served_by_the_same_sockets
+        what_a_module_told_before_it_went_reaches_the_peer
         a_router_that_only_receives_notices_a_reload
         a_module_that_is_reloaded_again_and_again_is_served_each_time
     })
@@ -301,6 +302,19 @@ fn a_router_that_only_receives_notices_a_reload() -> Outcome {
     daemon(&mut k)?.wait_for_times(SERVED, served + 1)?;
     translate(&j, (36..72).map(sample::udp));
     wait_for_sessions(&k, 36)
+}
+
+fn what_a_module_told_before_it_went_reaches_the_peer() -> Outcome {
+    const COUNT: u32 = 300;
+    let (mut j, k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    daemon(&mut j)?.pause()?;
+    // Each is a batch, acknowledged or not: more of them than are read in one turn.
+    j.kernel
+        .with(INSTANCE, |jool| jool.globals.ss_flush_deadline = 0);
+    translate(&j, (0..COUNT).map(sample::udp));
+    j.kernel.unload();
+    daemon(&mut j)?.resume()?;
+    wait_for_sessions(&k, COUNT as usize)
 }
 
 fn a_module_that_is_reloaded_again_and_again_is_served_each_time() -> Outcome {
