@@ -55,12 +55,14 @@ impl Instance {
     /// When the kernel cannot be asked; `ENOENT` when there is no such family (any more).
     pub fn look(&mut self, address: &Address, pool4: bool) -> io::Result<Answered<Snapshot>> {
         let mut snapshot = Snapshot::default();
-        let globals = |attribute: &Attribute<'_>| snapshot.globals.take(attribute);
-        if let Err(refusal) = self.list(address, Command::GlobalForeach, globals)? {
-            return Ok(Err(refusal));
-        }
+        // A new instance is known by its statistics. If it comes between the two questions, the next look
+        // finds it, and configures it; the other way round, it would have passed for configured.
         let statistics = |attribute: &Attribute<'_>| snapshot.statistics.take(attribute);
         if let Err(refusal) = self.list(address, Command::StatsForeach, statistics)? {
+            return Ok(Err(refusal));
+        }
+        let globals = |attribute: &Attribute<'_>| snapshot.globals.take(attribute);
+        if let Err(refusal) = self.list(address, Command::GlobalForeach, globals)? {
             return Ok(Err(refusal));
         }
         if pool4 {

@@ -120,6 +120,18 @@ fn an_instance_that_counts_anew_is_configured_anew() {
 }
 
 #[test]
+fn an_instance_that_is_replaced_while_it_is_looked_at_is_configured_at_the_next_look() {
+    let mut watched = Watched::new(on());
+    watched.look(Some(state(true, 5)));
+    // The old one's statistics, which are asked for first, and the new one's globals.
+    assert_eq!(watched.look(Some(state(false, 5))), []);
+    assert_eq!(
+        watched.look(Some(state(false, 0))),
+        [(Global::SsEnabled, 1)]
+    );
+}
+
+#[test]
 fn an_instance_that_goes_and_comes_is_told_once_each_and_configured_again() {
     let mut watched = Watched::new(on());
     watched.look(Some(state(true, 5)));
