@@ -98,6 +98,8 @@ pub enum Event {
 pub struct Journal {
     events: VecDeque<Event>,
     limits: [Limit; Reason::ALL.len()],
+    /// Before that, no period ends; nothing while there is none.
+    first_end: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,6 +129,7 @@ impl Journal {
         Self {
             events: VecDeque::new(),
             limits: [Limit::default(); Reason::ALL.len()],
+            first_end: None,
         }
     }
 
@@ -151,6 +154,8 @@ impl Journal {
                 detail: detail(),
             });
         }
+        let end = self.limits[reason as usize].until;
+        self.first_end = [self.first_end, end].into_iter().flatten().min();
     }
 
     /// What `reason` stands for has worked. Told at the end of the period if there is one, so that
@@ -174,6 +179,7 @@ impl Journal {
 
     /// When [`Journal::elapse`] has something to say.
     pub fn deadline(&self) -> Option<Instant> {
+        self.first_end?;
         self.limits
             .iter()
             .filter(|limit| limit.untold > 0 || limit.health == Health::Healed)
@@ -183,9 +189,14 @@ impl Journal {
 
     /// Adds the summaries that are due.
     pub fn elapse(&mut self, now: Instant) {
+        // Hardly ever: this is asked each time that anything comes.
+        if self.first_end.is_none_or(|end| now < end) {
+            return;
+        }
         for &reason in Reason::ALL {
             self.summarize(now, reason);
         }
+        self.first_end = self.limits.iter().filter_map(|limit| limit.until).min();
     }
 
     fn summarize(&mut self, now: Instant, reason: Reason) {
