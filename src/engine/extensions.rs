@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::network::Refused;
+use super::network::Manner;
 use super::refresh::{Heard, Refreshes};
 use super::thin::retain;
 use super::{Engine, Event, FromNetwork, Reason};
@@ -23,8 +23,6 @@ pub struct Late {
     length: usize,
     /// Whether they are a part of a table.
     part: Option<Part>,
-    /// Whether they were refused, and that was counted.
-    is_refused: bool,
 }
 
 impl Engine {
@@ -206,11 +204,11 @@ impl Engine {
                 }
             }
             Datagram::Message(header) => {
-                if header.kind == extension::Kind::Pull {
-                    // A table is given out: whether it is another instance's by now, a look tells.
-                    self.watch.hint(now);
-                }
                 let heard = sync.on_message(now, source, header, contents);
+                if header.kind == extension::Kind::Pull && sync.gives_table() {
+                    // Whether it is another instance's by now, a look tells; the parts come after that.
+                    self.watch.look_again(now);
+                }
                 self.counters.group = *sync.tally();
                 if let Ok(Contents::Sessions(from, _)) = heard {
                     // Where a datagram's sessions stand, so that a request can be built there.
@@ -248,19 +246,16 @@ impl Engine {
         buffer: &mut [u8],
         (length, part): (usize, Option<Part>),
     ) -> FromNetwork {
-        let mut is_refused = false;
         let admitted = match length {
             // A stretch of a table may be empty.
             0 => Some(0),
-            _ => match self.admit(now, source, buffer, length, false) {
-                Ok(length) => Some(length),
-                // It would be in that part however often that comes.
-                Err(Refused::Session) => part.map(|_| {
-                    is_refused = true;
-                    0
-                }),
-                Err(Refused::Doubtful | Refused::Other) => None,
-            },
+            _ => {
+                let manner = Manner {
+                    is_table: part.is_some(),
+                    ..Manner::default()
+                };
+                self.admit(now, source, buffer, length, manner).ok()
+            }
         };
         let Some(length) = admitted else {
             // It counts as received by now.
@@ -269,11 +264,7 @@ impl Engine {
             }
             return FromNetwork::Ignore;
         };
-        FromNetwork::Compare(Late {
-            length,
-            part,
-            is_refused,
-        })
+        FromNetwork::Compare(Late { length, part })
     }
 
     /// Leaves out of the sessions behind the headroom those of which this router has told something that
@@ -352,7 +343,7 @@ impl Engine {
             return FromNetwork::Ignore;
         };
         let Some(kept) = kept else {
-            self.counters.nothing_new += u64::from(!late.is_refused);
+            self.counters.nothing_new += 1;
             if late.part.is_none() {
                 sync.miss_all(now);
             }
@@ -366,7 +357,7 @@ impl Engine {
         match Add::finish(buffer, kept).filter(|_| kept > 0) {
             Some(total) => FromNetwork::Add(total),
             None => {
-                self.counters.nothing_new += u64::from(!late.is_refused);
+                self.counters.nothing_new += 1;
                 FromNetwork::Ignore
             }
         }

@@ -16,10 +16,17 @@ use crate::wire::update::Update;
 pub(super) enum Refused {
     /// The instance should be looked at first.
     Doubtful,
-    /// It has a session that no NAT64 can have.
-    Session,
     /// It is something else.
     Other,
+}
+
+/// How sessions are looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    /// Whether pool4 may be another one by now, and is to be asked for before anything is left out.
+    pub is_pool4_old: bool,
+    /// Whether they are a stretch of a table.
+    pub is_table: bool,
 }
 
 impl Engine {
@@ -143,7 +150,11 @@ impl Engine {
             self.lose(now, Reason::EmptyDatagram, || format!("from {source}"));
             return FromNetwork::Ignore;
         }
-        self.judge(now, source, buffer, length, self.watch.is_pool4_old(now))
+        let manner = Manner {
+            is_pool4_old: self.watch.is_pool4_old(now),
+            ..Manner::default()
+        };
+        self.judge(now, source, buffer, length, manner)
     }
 
     /// The instance was looked at, or could not be, after [`FromNetwork::Ask`] for that datagram.
@@ -159,7 +170,7 @@ impl Engine {
         }
         let contents = buffer.get(Add::HEADROOM..Add::HEADROOM + length);
         let length = contents.map_or(length, sessions_in);
-        self.judge(now, source, buffer, length, false)
+        self.judge(now, source, buffer, length, Manner::default())
     }
 
     /// Whether there is somebody to take the sessions of a datagram; it is counted if not. What is
@@ -188,12 +199,12 @@ impl Engine {
         source: SocketAddr,
         buffer: &mut [u8],
         length: usize,
-        is_pool4_old: bool,
+        manner: Manner,
     ) -> FromNetwork {
-        let admitted = match self.admit(now, source, buffer, length, is_pool4_old) {
+        let admitted = match self.admit(now, source, buffer, length, manner) {
             Ok(admitted) => self.leave_out_known(now, buffer, admitted, false),
             Err(Refused::Doubtful) => return FromNetwork::Ask,
-            Err(Refused::Session | Refused::Other) => return FromNetwork::Ignore,
+            Err(Refused::Other) => return FromNetwork::Ignore,
         };
         if admitted == 0 {
             self.counters.nothing_new += 1;
@@ -215,7 +226,7 @@ impl Engine {
         source: SocketAddr,
         buffer: &mut [u8],
         length: usize,
-        is_pool4_old: bool,
+        manner: Manner,
     ) -> Result<usize, Refused> {
         let sessions = buffer
             .get_mut(Add::HEADROOM..Add::HEADROOM + length)
@@ -225,7 +236,8 @@ impl Engine {
                     format: self.version.map(Format::of),
                     longest: self.watch.longest_timeout(),
                     pool4: self.watch.pool4(now),
-                    is_pool4_old,
+                    is_pool4_old: manner.is_pool4_old,
+                    is_table: manner.is_table,
                 };
                 datagram::admit(contents, &terms)
             });
@@ -253,6 +265,11 @@ impl Engine {
                 format!("{} of a datagram from {source}", admitted.outside)
             });
         }
+        if let Some((number, problem)) = admitted.first_impossible {
+            self.lose_several(now, Reason::BadRow, admitted.impossible as u64, || {
+                format!("session {} of a part: {problem}; from {source}", number + 1)
+            });
+        }
         Ok(admitted.length)
     }
 
@@ -265,12 +282,9 @@ impl Engine {
             Refusal::OtherFormat(_) => {
                 self.lose(now, Reason::ForeignDatagram, || format!("from {source}"));
             }
-            Refusal::Session { number, problem } => {
-                self.lose(now, Reason::BadSession, || {
-                    format!("session {}: {problem}; from {source}", number + 1)
-                });
-                return Refused::Session;
-            }
+            Refusal::Session { number, problem } => self.lose(now, Reason::BadSession, || {
+                format!("session {}: {problem}; from {source}", number + 1)
+            }),
             // A joold that says more than upstream's does. (The other one is asked about first.)
             Refusal::OldPool4 { .. } | Refusal::NoSessions => {
                 self.counters.lose(Reason::NoSessions, 1)

@@ -65,6 +65,9 @@ reasons! {
     SettingRefused => "the kernel refused to change the instance's globals",
         "if it names a BIB entry, add its address to pool4 or wait until it is gone; otherwise compare the \
          keys \"ss-...\" of the module file with \"jool global display\"";
+    /// A stretch of another router's table has sessions that no NAT64 can have.
+    BadRow => "impossible sessions in other routers' tables left out",
+        "compare Jool's version with that of the sender; whoever made them sends to the group without checks";
     /// Sessions came from the network while the instance was missing, did not synchronize, or did
     /// not let the daemon ask for anything, or while the module was of a foreign version.
     NotTaken => "datagrams dropped while the instance took no sessions", "";

@@ -161,9 +161,11 @@ impl Watch {
         self.due = self.due.map(|due| due.min(soonest.max(now)));
     }
 
-    /// The last look was too early.
+    /// The last look was too early for what comes now.
     pub fn look_again(&mut self, now: Instant) {
-        self.due = self.due.map(|_| now);
+        if self.refusals.0 == 0 {
+            self.due = self.due.map(|_| now);
+        }
     }
 
     /// When the next look is due.

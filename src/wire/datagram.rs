@@ -28,6 +28,11 @@ pub struct Admitted {
     pub shortened: usize,
     /// How many were left out since their mask is not in pool4.
     pub outside: usize,
+    /// How many were left out of a table since no NAT64 can have them, and which was the first, from 0, and
+    /// what is wrong with it.
+    pub impossible: usize,
+    /// See there.
+    pub first_impossible: Option<(usize, Malformed)>,
 }
 
 /// Why a datagram is not for the kernel.
@@ -69,6 +74,9 @@ pub struct Terms<'a> {
     /// Whether pool4 may be another one by now, so that nothing should be left out before it was
     /// asked for again.
     pub is_pool4_old: bool,
+    /// Whether it is a stretch of a table, which would be the same if it came again: a session that none
+    /// can be keeps none of the others out.
+    pub is_table: bool,
 }
 
 /// Checks a datagram, and converts it in place if it comes from a machine of the other byte order.
@@ -85,6 +93,8 @@ pub fn admit(bytes: &mut [u8], terms: &Terms<'_>) -> Result<Admitted, Refusal> {
             converted: false,
             shortened: 0,
             outside: 0,
+            impossible: 0,
+            first_impossible: None,
         });
     }
     let (format, converted) = form(bytes)?;
@@ -97,6 +107,8 @@ pub fn admit(bytes: &mut [u8], terms: &Terms<'_>) -> Result<Admitted, Refusal> {
         converted,
         shortened: 0,
         outside: 0,
+        impossible: 0,
+        first_impossible: None,
     };
     let mut at = 0;
     while next_header(&bytes[at..])?.is_some() {
@@ -106,10 +118,17 @@ pub fn admit(bytes: &mut [u8], terms: &Terms<'_>) -> Result<Admitted, Refusal> {
         }
         check_frame(rest, format).map_err(Refusal::Framing)?;
         let value = &mut rest[Attribute::HEADER..format.size()];
-        let mask = check(value, format).map_err(|problem| Refusal::Session {
-            number: at / format.size(),
-            problem,
-        })?;
+        let number = at / format.size();
+        let mask = match check(value, format) {
+            Ok(mask) => mask,
+            Err(problem) if terms.is_table => {
+                admitted.impossible += 1;
+                admitted.first_impossible.get_or_insert((number, problem));
+                at += format.size();
+                continue;
+            }
+            Err(problem) => return Err(Refusal::Session { number, problem }),
+        };
         admitted.shortened += usize::from(shorten(value, format, longest));
         let session = at..at + format.size();
         at = session.end;

@@ -1,7 +1,104 @@
 //! What comes from those who tell more than sessions.
 
 use super::*;
-use crate::sync::Options;
+use crate::sync::{Options, Table};
+use crate::wire::extension::{Hello, Pull, Stretch, TableHeader};
+use crate::wire::page::Key;
+use crate::wire::update::Update;
+
+const PEER: u32 = 7;
+
+/// A table without sessions.
+struct Empty;
+
+impl Table for Empty {
+    fn page(
+        &mut self,
+        _: Protocol,
+        _: Option<Key>,
+        _: &mut dyn FnMut(Key, Update),
+    ) -> Option<Option<Key>> {
+        Some(None)
+    }
+}
+
+/// One who serves an instance, and has heard of [`PEER`].
+fn extended(now: Instant) -> Engine {
+    let mut engine = Engine::new(InstanceName::DEFAULT, now).extending(Options::default(), 1, now);
+    engine.module_found(now, FAMILY, Some(Version::SUPPORTED));
+    engine.instance_seen(now, instance_with(20));
+    let hello = Hello {
+        standing: Standing::InSync as u8,
+        is_calling: false,
+        period: 1000,
+        oldest: 1,
+        holes: 0,
+        sessions: 2,
+    };
+    let mut message = [0; 100];
+    let length = hello.write(PEER, 5, [].into_iter(), &mut message);
+    hear(&mut engine, now, &message[..length]);
+    engine
+}
+
+/// A message comes.
+fn hear(engine: &mut Engine, now: Instant, message: &[u8]) -> (FromNetwork, Vec<u8>) {
+    let mut buffer = vec![0; Add::HEADROOM + 2048];
+    engine.prepare(&mut buffer);
+    buffer[Add::HEADROOM..][..message.len()].copy_from_slice(message);
+    let source = "[2001:db8::2]:6464".parse().unwrap();
+    let verdict = engine.on_datagram(now, source, &mut buffer, message.len());
+    (verdict, buffer)
+}
+
+#[test]
+fn a_session_that_none_can_be_keeps_no_other_of_its_table_out() {
+    let now = Instant::now();
+    let mut engine = extended(now);
+    let impossible = Session {
+        protocol: Protocol::Udp,
+        timer: Timer::IncomingSyn,
+        ..session()
+    };
+    let stretch = Stretch {
+        protocol: Protocol::Tcp,
+        after: None,
+        last: None,
+        holes: 0,
+    };
+    let mut part = vec![0; TableHeader::SIZE];
+    assert!(TableHeader::write(&stretch, PEER, 5, &mut part));
+    for one in [impossible, session()] {
+        one.emit(Format::Flat, &mut part);
+    }
+    let (verdict, mut buffer) = hear(&mut engine, now, &part);
+    let FromNetwork::Compare(late) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let verdict = engine.compare(now, &mut buffer, late, &mut Empty);
+    let expected = Add::HEADROOM + Format::Flat.size();
+    assert_eq!(verdict, FromNetwork::Add(expected));
+    assert_eq!(engine.counters().lost(Reason::BadRow), 1);
+}
+
+#[test]
+fn before_a_table_is_given_the_instance_is_looked_at() {
+    let now = Instant::now();
+    let mut engine = extended(now);
+    assert!(engine.look_due().is_some_and(|due| due > now));
+    for (of, expected) in [(PEER, false), (engine.sync().unwrap().node(), true)] {
+        let pull = Pull {
+            of,
+            parts: 1,
+            protocol: Protocol::Tcp,
+            after: None,
+        };
+        let mut message = [0; 100];
+        let length = pull.write(PEER, 5, &mut message);
+        hear(&mut engine, now, &message[..length]);
+        assert_eq!(engine.look_due().is_some_and(|due| due <= now), expected);
+    }
+}
 
 /// Merging and extended, with a session that the kernel of a module of 4.1.9 told.
 fn engine_of_nested_sessions() -> Engine {

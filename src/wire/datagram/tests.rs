@@ -302,3 +302,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_session_that_none_can_be_is_left_out_of_a_table_and_keeps_no_other_out() {
+    let impossible = Session {
+        protocol: Protocol::Udp,
+        timer: Timer::IncomingSyn,
+        ..sample()
+    };
+    for format in BOTH {
+        let all = datagram(&[sample(), impossible, sample(), impossible], format);
+        let table = Terms {
+            is_table: true,
+            ..terms(Some(format), None)
+        };
+        for mut bytes in [all.clone(), from_afar(all.clone(), format)] {
+            let admitted = admit(&mut bytes, &table).unwrap();
+            let expected = datagram(&[sample(), sample()], format);
+            assert_eq!(bytes[..admitted.length], expected);
+            assert_eq!(admitted.impossible, 2);
+            assert!(matches!(admitted.first_impossible, Some((1, _))));
+        }
+        let refusal = admit(&mut all.clone(), &terms(Some(format), None));
+        assert!(matches!(refusal, Err(Refusal::Session { number: 1, .. })));
+    }
+}

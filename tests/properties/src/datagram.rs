@@ -52,6 +52,8 @@ fn all_of(length: usize, converted: bool) -> Admitted {
         converted,
         shortened: 0,
         outside: 0,
+        impossible: 0,
+        first_impossible: None,
     }
 }
 
@@ -108,6 +110,7 @@ fn check_limits(datagram: &[u8], row: &[u8], all: &[Session], format: Format, co
                 longest,
                 pool4,
                 is_pool4_old: false,
+                is_table: false,
             };
             let mut bytes = datagram.to_vec();
             let outcome = admit(&mut bytes, &terms);
@@ -123,6 +126,8 @@ fn check_limits(datagram: &[u8], row: &[u8], all: &[Session], format: Format, co
                     .filter(|&&lifetime| lifetime > most)
                     .count(),
                 outside: all.len() - kept.len(),
+                impossible: 0,
+                first_impossible: None,
             };
             assert_eq!(outcome, Ok(admitted));
             assert_eq!(bytes[row.len()..], datagram[row.len()..]);

@@ -266,6 +266,7 @@ impl Known {
             longest: self.longest,
             pool4: (self.pool4.as_ref()).filter(|pool4| counts && pool4.is_known()),
             is_pool4_old: self.refusals.0 == 0 && self.pool4_asked.is_none_or(is_old),
+            is_table: false,
         }
     }
 

@@ -121,6 +121,8 @@ impl World {
             converted: false,
             shortened: 0,
             outside: 0,
+            impossible: 0,
+            first_impossible: None,
         };
         assert!(!container.value.is_empty());
         assert_eq!(admit(&mut container.value.to_vec(), &terms), Ok(all));
