@@ -25,8 +25,11 @@ use super::update::Update;
 pub const TOLERANCE: u32 = 20;
 
 /// The same for two of which one is a step further on: no connection takes one back, and a copy that
-/// waited on a busy router seems to have been used later than it was.
-const STEP_TOLERANCE: u32 = 250;
+/// waited seems to have been used later than it was.
+const STEP_TOLERANCE: u32 = WAIT;
+
+/// For how long busy routers may keep what passes through them, in milliseconds.
+pub const WAIT: u32 = 500;
 
 /// How long an incoming SYN waits for an answer, in milliseconds; the module has no global for it.
 pub const INCOMING_SYN: u32 = 6_000;
@@ -101,6 +104,12 @@ pub fn is_later(theirs: &Update, ours: &Update, timeouts: &Timeouts) -> bool {
         return their_age < our_age;
     }
     progress(theirs) > progress(ours)
+}
+
+/// Whether `theirs` is a step further on than `ours`, on the same connection.
+pub fn is_further(theirs: &Update, ours: &Update) -> bool {
+    let (theirs, ours) = (steps(theirs), steps(ours));
+    theirs.is_some() && ours.is_some() && theirs > ours
 }
 
 /// How far on a connection is that no packet takes back from there: open at one end, at both, a FIN, two.

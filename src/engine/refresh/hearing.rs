@@ -5,13 +5,9 @@
 //! one does not take the older one, and tells its own again for the sake of all others who heard both.
 
 use super::{NONE, Refreshes};
-use crate::wire::lifetime::{Timeouts, idle, is_later};
+use crate::wire::lifetime::{Timeouts, WAIT, idle, is_further, is_later};
 use crate::wire::session::Timer;
 use crate::wire::update::Update;
-
-/// By how much later something that comes late has to have been used, in milliseconds, to count as
-/// another router's: as long as busy routers may keep what passes through them.
-const LATE: u32 = 500;
 
 /// What is known of a session that another router tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +50,9 @@ impl Refreshes {
         let ours = self.as_of(now, at);
         // What waited on its way seems to have been used later than it was. The kernel goes on meanwhile:
         // a copy of what it told a moment ago must not take back what it has made of it since.
-        let seems_later = idle(theirs, timeouts).saturating_add(LATE) >= idle(&ours, timeouts);
+        // One a step further on is none of those.
+        let seems_later = idle(theirs, timeouts).saturating_add(WAIT) >= idle(&ours, timeouts)
+            && !is_further(theirs, &ours);
         // An incoming SYN tells nothing of the time.
         let is_dated = ours.body.stage().1 != Timer::IncomingSyn as u8;
         if is_late && is_dated && ours.expiration > 0 && seems_later {
@@ -290,5 +288,14 @@ mod tests {
         assert_eq!(late(&mut refreshes, 400), Heard::Known);
         assert_eq!(refreshes.restated(), 0);
         assert_eq!(late(&mut refreshes, 600), Heard::New);
+    }
+
+    #[test]
+    fn what_comes_late_and_is_a_step_further_on_is_new() {
+        let mut refreshes = refreshes(4);
+        let copy = |state| tcp(1, state, Timer::Established, TIMEOUTS.tcp_established);
+        refreshes.offer(0, &copy(State::Established));
+        let closed = copy(State::V4FinReceived);
+        assert_eq!(refreshes.hear(400, &closed, &TIMEOUTS, true), Heard::New);
     }
 }
