@@ -93,11 +93,11 @@ impl Giving {
     }
 
     /// Writes the next part, if one is due, and returns its length. The own node is told with the number of
-    /// its last datagram of sessions, and which instance it serves.
+    /// its last datagram of sessions, and its holes.
     pub fn write(
         &mut self,
         now: Instant,
-        (node, number, instance): (Node, u32, u32),
+        (node, number, holes): (Node, u32, u32),
         format: Format,
         table: &mut impl Table,
         room: &mut [u8],
@@ -108,7 +108,7 @@ impl Giving {
         if !self.budget.spend(now) {
             return 0;
         }
-        let Some((stretch, length)) = part(give, instance as u8, format, table, room) else {
+        let Some((stretch, length)) = part(give, holes as u8, format, table, room) else {
             // The table cannot be read, which was told, or there is no room for a single session.
             self.gives.clear();
             return 0;
@@ -133,7 +133,7 @@ impl Giving {
 /// of it all. Nothing if the table cannot be read, or there is room for none of those that there are.
 fn part(
     give: &Give,
-    instance: u8,
+    holes: u8,
     format: Format,
     table: &mut impl Table,
     room: &mut [u8],
@@ -163,7 +163,7 @@ fn part(
         protocol,
         after,
         last: if left_out { last } else { next },
-        instance,
+        holes,
     };
     Some((stretch, TableHeader::SIZE + written))
 }

@@ -66,6 +66,10 @@ impl Sync {
         let peer = &mut self.peers[index];
         let arrival = peer.received.came(header.number);
         let delivery = match arrival {
+            // What waited in the kernel for the daemon to start may be older than what others told since.
+            Arrival::Next | Arrival::Ahead(_) | Arrival::Jump(_) if peer.is_starting() => {
+                Delivery::Compare
+            }
             Arrival::Next | Arrival::Ahead(_) | Arrival::Jump(_) => Delivery::Add,
             Arrival::Late => Delivery::Compare,
             Arrival::Known => Delivery::Nothing,
@@ -142,6 +146,7 @@ impl Sync {
         if self.peers.len() >= MOST_PEERS {
             return None;
         }
+        self.gone.forget(header.node);
         let mut peer = Peer::new(header.node, source, now, before);
         if self.kernel.is_some() {
             peer.miss(now);
@@ -218,13 +223,19 @@ impl Sync {
         let serves = self.kernel.is_some();
         let peer = &mut self.peers[index];
         let had_holes = peer.hello.map_or(hello.holes, |before| before.holes);
+        if ahead(had_holes, hello.holes) < 0 {
+            // A later one has overtaken it: what it tells is not so any more.
+            return Ok(());
+        }
+        let has_more_holes = ahead(had_holes, hello.holes) > 0;
+        let was_needed = peer.need.is_some();
         if peer.hello.replace(hello).is_none() {
             peer.is_newcomer = !peer.standing().is_some_and(Standing::may_take_over);
         }
         peer.take_reports(reports.iter());
         let given_up = peer.received.give_up_before(hello.oldest);
         self.tally.given_up += u64::from(given_up);
-        let is_needed = given_up > 0 || ahead(had_holes, hello.holes) > 0 || peer.hides_something();
+        let is_needed = given_up > 0 || has_more_holes || peer.hides_something();
         if is_needed && serves {
             peer.miss(now);
         }
@@ -236,6 +247,9 @@ impl Sync {
         }
         if lost_table {
             self.seek_elsewhere(now, index);
+        } else if has_more_holes && was_needed && serves {
+            // It may serve another instance by now, and what was to be read is gone with the one before.
+            self.seek_from_one(now, index);
         }
         self.follow_reports(now, index);
         self.plan(now);
@@ -245,11 +259,17 @@ impl Sync {
     /// What that node has of others they have sent. One that died may have told it to nobody else here.
     fn follow_reports(&mut self, now: Instant, index: usize) {
         for at in 0..self.peers[index].reports.len() {
-            let Report { node, number, .. } = self.peers[index].reports[at];
-            if let Some(other) = self.find(node) {
-                let arrival = self.peers[other].received.announced(number);
-                self.lack(now, other, arrival);
-            }
+            let report = self.peers[index].reports[at];
+            let Report { node, number, .. } = report;
+            let Some(other) = self.find(node) else {
+                if self.gone.had_more(node, number) && self.kernel.is_some() {
+                    self.peers[index].miss_of_the_gone(now);
+                }
+                continue;
+            };
+            self.peers[other].was_read_elsewhere |= report.is_whole();
+            let arrival = self.peers[other].received.announced(number);
+            self.lack(now, other, arrival);
         }
     }
 
@@ -257,23 +277,27 @@ impl Sync {
     /// table. If none says so, each may have something: who has gaps as well does not tell what it has
     /// behind them.
     pub(super) fn seek_elsewhere(&mut self, now: Instant, index: usize) {
+        let is_found = self.seek_from_one(now, index);
         let peer = &mut self.peers[index];
-        let (node, high) = (peer.node, peer.received.high());
+        let node = peer.node;
         peer.want_nothing();
-        let others = self.peers.iter_mut();
-        let mut others: Vec<_> = others
-            .filter(|other| other.node != node && other.has_table())
-            .collect();
+        let others = self.peers.iter_mut().filter(|_| !is_found);
+        for other in others.filter(|other| other.node != node && other.has_table()) {
+            other.miss_of_the_gone(now);
+        }
+    }
+
+    /// One who says that it has everything of a node gives its table for it; tells whether there is one.
+    fn seek_from_one(&mut self, now: Instant, index: usize) -> bool {
+        let (node, high) = (self.peers[index].node, self.peers[index].received.high());
         let has_everything = |other: &&mut Peer| {
-            let has = other.reports_of(node);
-            has.is_some_and(|has| ahead(high, has) >= 0)
+            let has = other.reports_of(node).filter(|_| other.has_table());
+            other.node != node && has.is_some_and(|has| ahead(high, has) >= 0)
         };
-        if let Some(at) = others.iter().position(has_everything) {
-            others = vec![others.swap_remove(at)];
-        }
-        for other in others {
-            other.miss(now);
-        }
+        let found = self.peers.iter_mut().find(has_everything);
+        let is_found = found.is_some();
+        found.into_iter().for_each(|one| one.miss_of_the_gone(now));
+        is_found
     }
 
     fn on_ask(&mut self, now: Instant, ask: &Ask<'_>) {
@@ -324,15 +348,25 @@ impl Sync {
         if peer.need.is_none() || self.kernel.is_none() {
             return Contents::Nothing;
         }
-        let is_other = |reading: &Reading| reading.instance != stretch.instance;
-        if peer.reading.as_ref().is_some_and(is_other) {
-            // Its kernel's table is another one by now: from the first session on again.
+        let told = peer.hello.map_or(0, |hello| hello.holes);
+        let since = stretch.holes.wrapping_sub(told as u8) as i8;
+        if since < 0 {
+            // A hello that overtook it told of something that is not in it.
+            return Contents::Nothing;
+        }
+        let holes = told.wrapping_add(since.unsigned_abs().into());
+        if peer.reading.as_ref().is_some_and(|r| r.holes != holes) {
+            // Something is in the table by now that was not, or it is another one: from the first session
+            // on again.
             peer.reading = None;
         }
         if peer.reading.is_none() && Reading::begins_with(&stretch) {
-            let reports = peer.reports.clone();
-            let holes = peer.hello.map_or(0, |hello| hello.holes);
-            peer.reading = Some(Reading::new(number, holes, stretch.instance, reports));
+            // What it had of others before its hole, it may have no more.
+            let reports = match since {
+                0 => peer.reports.clone(),
+                _ => Vec::new(),
+            };
+            peer.reading = Some(Reading::new(number, holes, reports));
         }
         let is_wanted = peer.reading.as_ref().is_some_and(|r| r.wants(&stretch));
         let node = peer.node;
@@ -372,12 +406,30 @@ impl Sync {
         };
         let news = News::TableRead(peer.node, peer.source, reading.sessions);
         peer.has_read(reading.number, reading.holes);
-        for report in reading.reports {
-            if let Some(other) = self.find(report.node) {
-                self.peers[other].has_read(report.number, report.holes);
+        if self.has_all_of_the_gone(&reading.reports) {
+            for report in reading.reports.into_iter().filter(Report::is_whole) {
+                if let Some(other) = self.find(report.node) {
+                    self.peers[other].has_heard(report.number, report.holes);
+                }
             }
         }
         self.news.push(news);
+    }
+
+    /// Whether somebody who has these has everything that anybody is known to have of nodes that are gone.
+    /// Otherwise only the others' own tables have the rest.
+    fn has_all_of_the_gone(&self, reports: &[Report]) -> bool {
+        let told = self
+            .peers
+            .iter()
+            .flat_map(|peer| &peer.reports)
+            .chain(reports);
+        let mut of_the_gone =
+            told.filter(|told| told.node != self.node && self.find(told.node).is_none());
+        of_the_gone.all(|told| {
+            let mut whole = reports.iter().filter(|report| report.is_whole());
+            whole.any(|has| has.node == told.node && ahead(told.number, has.number) >= 0)
+        })
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod budget;
 mod giving;
+mod gone;
 mod hearing;
 mod hellos;
 mod merge;
@@ -37,6 +38,7 @@ pub use strangers::Stranger;
 
 use crate::wire::extension::{Header, Kind, Node};
 use giving::Giving;
+use gone::Gone;
 use hellos::Hellos;
 use pacing::Pacing;
 use pulling::Pulling;
@@ -142,6 +144,7 @@ pub struct Sync {
     holes: u32,
     ring: Ring,
     peers: Vec<Peer>,
+    gone: Gone,
     random: Random,
     hellos: Hellos,
     repeats: Repeats,
@@ -175,6 +178,7 @@ impl Sync {
             holes: 0,
             ring: Ring::new(options.ring, 0),
             peers: Vec::new(),
+            gone: Gone::default(),
             random,
             hellos: Hellos::new(now),
             repeats: Repeats::new(now),
@@ -243,6 +247,11 @@ impl Sync {
     /// What passed.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Whether anybody waits for the own table.
+    pub fn gives_table(&self) -> bool {
+        self.giving.due().is_some()
     }
 
     /// How many ranges wait to be repeated, and how many nodes for the table.

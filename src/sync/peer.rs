@@ -30,6 +30,8 @@ pub struct Need {
     pub up_to: u32,
     /// Since when it is known to be lacking.
     pub since: Instant,
+    /// Whether it is what the node heard of one that is gone: of that, nobody can say that they have it all.
+    pub is_of_the_gone: bool,
 }
 
 /// When what is lacking is asked for.
@@ -87,6 +89,8 @@ pub struct Peer {
     pub reported: u32,
     /// Whether it was only about to get everything itself when it said hello first, or has not yet.
     pub is_newcomer: bool,
+    /// Whether somebody said to have its table.
+    pub was_read_elsewhere: bool,
     /// Whether the kernel does not wait for it any more until it follows again.
     pub is_excused: bool,
 }
@@ -110,6 +114,7 @@ impl Peer {
             repaired: 0,
             reported: number,
             is_newcomer: true,
+            was_read_elsewhere: false,
             is_excused: false,
         }
     }
@@ -127,6 +132,12 @@ impl Peer {
         Standing::from_number(self.hello?.standing)
     }
 
+    /// Whether its daemon has hardly started.
+    pub fn is_starting(&self) -> bool {
+        self.standing()
+            .is_none_or(|standing| standing == Standing::Starting)
+    }
+
     /// Whether its kernel has a table.
     pub fn has_table(&self) -> bool {
         self.standing()
@@ -137,7 +148,11 @@ impl Peer {
     /// what it has told, for its table may be that of another instance by now.
     pub fn miss(&mut self, now: Instant) {
         let up_to = self.received.high();
-        let need = self.need.get_or_insert(Need { up_to, since: now });
+        let need = self.need.get_or_insert(Need {
+            up_to,
+            since: now,
+            is_of_the_gone: false,
+        });
         // What was read of the table so far may be older than that.
         self.reading = None;
         // One number that was far beyond all others was none of this node's.
@@ -145,6 +160,14 @@ impl Peer {
             true => up_to,
             false => later(need.up_to, up_to),
         };
+    }
+
+    /// What it heard of one that is gone is lacking.
+    pub fn miss_of_the_gone(&mut self, now: Instant) {
+        self.miss(now);
+        if let Some(need) = &mut self.need {
+            need.is_of_the_gone = true;
+        }
     }
 
     /// There is no kernel to take anything.
@@ -156,8 +179,15 @@ impl Peer {
         self.settle();
     }
 
-    /// Its table was read as it was when it had sent `number` and had so many holes, or somebody's who had
-    /// read it.
+    /// The table of somebody was read who had everything that it had told when it had sent `number` and had
+    /// so many holes.
+    pub fn has_heard(&mut self, number: u32, holes: u32) {
+        if self.need.is_none_or(|need| !need.is_of_the_gone) {
+            self.has_read(number, holes);
+        }
+    }
+
+    /// Its table was read as it was when it had sent `number` and had so many holes.
     pub fn has_read(&mut self, number: u32, holes: u32) {
         let is_all = self.need.is_some_and(|need| ahead(need.up_to, number) >= 0);
         let told = self.hello.map_or(holes, |hello| hello.holes);
@@ -165,6 +195,7 @@ impl Peer {
             self.need = None;
             self.covered = Some(holes);
             self.reading = None;
+            self.is_newcomer = false;
         }
     }
 
@@ -201,9 +232,9 @@ impl Peer {
     }
 
     /// Whether others may have something of it that is lacking here. A newcomer whose table was not read
-    /// yet, or one that nobody but its own words knows of, leaves nothing.
+    /// yet leaves nothing, unless somebody else has.
     pub fn leaves_something(&self) -> bool {
-        let is_known = self.covered.is_some() || !self.is_newcomer;
+        let is_known = self.covered.is_some() || !self.is_newcomer || self.was_read_elsewhere;
         self.lacking_since.is_some() || self.need.is_some() && is_known
     }
 
@@ -214,7 +245,7 @@ impl Peer {
         let is_first = self.covered.is_none();
         let need = self.need.map(|need| need.since);
         let need = match need {
-            Some(_) if was_complete && is_first && self.is_newcomer => None,
+            Some(_) if was_complete && is_first && self.is_newcomer && self.hello.is_some() => None,
             // Whoever had everything elsewhere surely has something.
             Some(since) if is_first => Some(since.checked_sub(GRACE).unwrap_or(since)),
             need => need,
@@ -222,13 +253,18 @@ impl Peer {
         need.into_iter().chain(self.lacking_since).min()
     }
 
-    /// The number up to which everything of it has come, if so.
-    pub fn report(&self) -> Option<Report> {
-        Some(Report {
+    /// The number up to which everything of it has come. If it has not, up to which it is known to have
+    /// sent: whoever believes to have everything should know of what came to others alone.
+    pub fn report(&self) -> Report {
+        let covered = self.covered.filter(|_| self.need.is_none());
+        Report {
             node: self.node,
-            number: self.received.whole(),
-            holes: self.covered.filter(|_| self.need.is_none())?,
-        })
+            number: match covered {
+                Some(_) => self.received.whole(),
+                None => self.received.high(),
+            },
+            holes: covered.unwrap_or(Report::LACKING),
+        }
     }
 
     /// Takes what it says that it has of others.
@@ -237,9 +273,10 @@ impl Peer {
         self.reports.extend(reports.take(MOST_REPORTS));
     }
 
-    /// What it says that it has of that node.
+    /// Up to which number it says that it has everything of that node.
     pub fn reports_of(&self, node: Node) -> Option<u32> {
-        let found = self.reports.iter().find(|report| report.node == node);
+        let mut reports = self.reports.iter().filter(|report| report.is_whole());
+        let found = reports.find(|report| report.node == node);
         found.map(|report| report.number)
     }
 }

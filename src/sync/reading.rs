@@ -19,10 +19,8 @@ pub const START: Place = (Protocol::ALL[0], None);
 pub struct Reading {
     /// What the node had sent when this began: its table has all of that.
     pub number: u32,
-    /// How many holes it said that it had then.
+    /// How many holes it had then.
     pub holes: u32,
-    /// Of which of its instances the table is.
-    pub instance: u8,
     /// What it had of others then.
     pub reports: Vec<Report>,
     /// Which sessions come next: those of that protocol,
@@ -46,11 +44,10 @@ pub enum Progress {
 
 impl Reading {
     /// From the first session on.
-    pub fn new(number: u32, holes: u32, instance: u8, reports: Vec<Report>) -> Self {
+    pub fn new(number: u32, holes: u32, reports: Vec<Report>) -> Self {
         Self {
             number,
             holes,
-            instance,
             reports,
             protocol: START.0,
             after: START.1,
@@ -71,7 +68,7 @@ impl Reading {
 
     /// Whether a part goes on from here.
     pub fn wants(&self, stretch: &Stretch) -> bool {
-        stretch.instance == self.instance
+        stretch.holes == self.holes as u8
             && stretch.protocol == self.protocol
             && stretch.after <= self.after
             && stretch.last.is_none_or(|last| Some(last) > self.after)
@@ -115,13 +112,13 @@ mod tests {
             protocol,
             after: after.map(key),
             last: last.map(key),
-            instance: 0,
+            holes: 0,
         }
     }
 
     #[test]
     fn a_table_is_read_part_by_part_and_protocol_by_protocol() {
-        let mut reading = Reading::new(7, 0, 0, Vec::new());
+        let mut reading = Reading::new(7, 0, Vec::new());
         let parts = [
             (Protocol::Tcp, None, Some(5)),
             (Protocol::Tcp, Some(5), None),
@@ -141,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_part_behind_one_that_has_not_come_is_not_wanted() {
-        let mut reading = Reading::new(7, 0, 0, Vec::new());
+        let mut reading = Reading::new(7, 0, Vec::new());
         reading.took(&stretch(Protocol::Tcp, None, Some(5)), 1);
         assert!(!reading.wants(&stretch(Protocol::Tcp, Some(6), Some(9))));
         assert!(!reading.wants(&stretch(Protocol::Udp, None, None)));
@@ -149,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_part_that_begins_earlier_and_ends_later_is_wanted() {
-        let mut reading = Reading::new(7, 0, 0, Vec::new());
+        let mut reading = Reading::new(7, 0, Vec::new());
         reading.took(&stretch(Protocol::Tcp, None, Some(5)), 1);
         assert!(reading.wants(&stretch(Protocol::Tcp, Some(3), Some(9))));
         assert!(reading.wants(&stretch(Protocol::Tcp, None, None)));
@@ -157,13 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_another_table_is_not_wanted() {
-        let reading = Reading::new(7, 0, 0, Vec::new());
+    fn a_part_of_the_table_before_or_after_a_hole_is_not_wanted() {
+        let reading = Reading::new(7, 0, Vec::new());
         let part = stretch(Protocol::Tcp, None, Some(5));
         assert!(reading.wants(&part));
-        assert!(!reading.wants(&Stretch {
-            instance: 1,
-            ..part
-        }));
+        assert!(!reading.wants(&Stretch { holes: 1, ..part }));
     }
 }

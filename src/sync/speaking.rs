@@ -53,6 +53,7 @@ impl Sync {
                 self.seek_elsewhere(now, index);
             }
             let peer = self.peers.swap_remove(index);
+            self.gone.remember(peer.node, peer.received.high());
             self.news.push(News::PeerGone(peer.node, peer.source));
             self.pulling.end();
             self.plan(now);
@@ -94,7 +95,7 @@ impl Sync {
             self.tally.repeated += u64::from(length > 0);
         }
         if length == 0 {
-            let sender = (self.node, self.number, self.kernel.unwrap_or_default());
+            let sender = (self.node, self.number, self.holes);
             let room = &mut whole[..end];
             length = self.giving.write(now, sender, format, table, room);
             self.tally.parts_given += u64::from(length > 0);
@@ -122,7 +123,7 @@ impl Sync {
         }
         let serves = self.kernel.is_some();
         let reports = self.peers.iter().filter(|_| serves);
-        let reports = reports.filter_map(super::Peer::report);
+        let reports = reports.map(super::Peer::report);
         let length = hello.write(self.node, self.number, reports, room);
         let pause = match hello.is_calling {
             true => CALL.min(period),

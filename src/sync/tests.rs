@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::Standing;
-use crate::wire::extension::{Datagram, Hello, Report};
+use crate::wire::extension::{Datagram, Hello, Pull, Report, Stretch, TableHeader};
 use crate::wire::page::Key;
 use crate::wire::session::{Format, Protocol};
 use crate::wire::update::Update;
@@ -74,6 +74,52 @@ impl Scene {
         });
         let length = hello.write(node, number, reports, &mut room);
         self.hear(&room[..length]);
+    }
+
+    /// `node` says that it has had so many holes by now.
+    fn holes(&mut self, node: Node, standing: Standing, holes: u32) {
+        let hello = Hello {
+            standing: standing as u8,
+            is_calling: false,
+            period: 1000,
+            oldest: 1,
+            holes,
+            sessions: 0,
+        };
+        let mut room = [0; 1232];
+        let length = hello.write(node, 5, [].into_iter(), &mut room);
+        self.hear(&room[..length]);
+    }
+
+    /// `node` gives all of one protocol's sessions: none.
+    fn part(&mut self, node: Node, protocol: Protocol, holes: u8) -> Contents {
+        let mut room = [0; TableHeader::SIZE];
+        let stretch = Stretch {
+            protocol,
+            after: None,
+            last: None,
+            holes,
+        };
+        assert!(TableHeader::write(&stretch, node, 5, &mut room));
+        let contents = self.hear(&room);
+        if let Contents::Sessions(_, Some(part)) = &contents {
+            self.sync.took_part(self.now, part, 0);
+        }
+        contents
+    }
+
+    /// `node` gives all of its table.
+    fn table(&mut self, node: Node) {
+        for protocol in Protocol::ALL {
+            self.part(node, protocol, 0);
+        }
+    }
+
+    /// Whether the table of `node` is to be read.
+    fn needs(&self, node: Node) -> bool {
+        let mut peers = self.sync.peers.iter();
+        let peer = peers.find(|peer| peer.node == node);
+        peer.is_some_and(|peer| peer.need.is_some())
     }
 
     fn hear(&mut self, message: &[u8]) -> Contents {
@@ -238,6 +284,110 @@ fn a_table_is_read_though_somebody_has_all_that_was_told_but_not_what_is_in_the_
 }
 
 #[test]
+fn who_lacks_something_of_a_node_tells_how_far_that_got() {
+    let mut scene = Scene::new();
+    scene.hello(PEER, 5, Standing::InSync);
+    let said = scene.messages(Duration::from_secs(1));
+    let mut hellos = said.iter().filter_map(|message| Hello::read(message).ok());
+    let (_, reports) = hellos.next_back().unwrap();
+    let expected = Report {
+        node: PEER,
+        number: 5,
+        holes: Report::LACKING,
+    };
+    assert_eq!(reports.iter().collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn what_a_node_told_before_it_died_is_known_to_be_lacking_if_all_who_heard_it_lack_something_else()
+{
+    const OTHER: Node = 8;
+    let mut scene = Scene::new();
+    scene.hello(PEER, 5, Standing::InSync);
+    scene.hello(OTHER, 5, Standing::InSync);
+    scene.has_read_all();
+    scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 6, Report::LACKING)]);
+    let said = scene.said(Duration::from_millis(500));
+    assert!(said.contains(&Kind::Ask), "{said:?}");
+}
+
+#[test]
+fn a_table_stands_for_others_unless_one_of_them_has_more_of_a_node_that_is_gone() {
+    const OTHER: Node = 8;
+    const GONE: Node = 99;
+    for (others, expected) in [(6, false), (7, true)] {
+        let mut scene = Scene::new();
+        let reports = [(OTHER, 5, 0), (GONE, 6, 0)];
+        scene.hello_with(PEER, 5, Standing::InSync, &reports);
+        let reports = [(GONE, others, Report::LACKING)];
+        scene.hello_with(OTHER, 5, Standing::InSync, &reports);
+        scene.table(PEER);
+        assert!(!scene.needs(PEER));
+        assert_eq!(scene.needs(OTHER), expected, "{others}");
+    }
+}
+
+#[test]
+fn what_others_heard_of_a_node_that_is_gone_only_their_own_tables_have() {
+    const OTHERS: [Node; 2] = [8, 9];
+    let mut scene = Scene::new();
+    for node in [PEER, OTHERS[0], OTHERS[1]] {
+        scene.hello(node, 5, Standing::InSync);
+    }
+    scene.has_read_all();
+    scene.hello(PEER, 6, Standing::InSync);
+    scene.sync.seek_elsewhere(scene.now, 0);
+    scene.hello_with(OTHERS[0], 5, Standing::InSync, &[(OTHERS[1], 5, 0)]);
+    scene.table(OTHERS[0]);
+    assert_eq!(OTHERS.map(|other| scene.needs(other)), [false, true]);
+    scene.table(OTHERS[1]);
+    assert!(!scene.needs(OTHERS[1]));
+}
+
+#[test]
+fn a_part_of_the_table_before_a_hole_that_was_told_is_not_taken() {
+    let mut scene = Scene::new();
+    scene.holes(PEER, Standing::InSync, 257);
+    assert_eq!(scene.part(PEER, Protocol::Tcp, 0), Contents::Nothing);
+    let newer = scene.part(PEER, Protocol::Tcp, 1);
+    assert!(matches!(newer, Contents::Sessions(..)), "{newer:?}");
+}
+
+#[test]
+fn what_comes_of_a_node_that_starts_is_compared() {
+    let mut scene = Scene::new();
+    let mut number = 0;
+    let mut delivery = |scene: &mut Scene| {
+        number += 1;
+        let header = Header {
+            kind: Kind::Sessions,
+            node: PEER,
+            number,
+        };
+        let source = "[2001:db8::7]:6464".parse().unwrap();
+        scene.sync.on_sessions(scene.now, source, header)
+    };
+    assert_eq!(delivery(&mut scene), Delivery::Compare);
+    scene.hello(PEER, 1, Standing::Starting);
+    assert_eq!(delivery(&mut scene), Delivery::Compare);
+    scene.hello(PEER, 2, Standing::Joining);
+    assert_eq!(delivery(&mut scene), Delivery::Add);
+}
+
+#[test]
+fn another_table_of_a_node_whose_first_was_read_is_lacking_at_once() {
+    let mut scene = Scene::new();
+    scene.holes(PEER, Standing::Joining, 0);
+    scene.table(PEER);
+    scene.sync.elapse(scene.now);
+    assert_eq!(scene.sync.standing(), Standing::InSync);
+    scene.holes(PEER, Standing::InSync, 1);
+    scene.holes(PEER, Standing::WithoutKernel, 1);
+    scene.holes(PEER, Standing::Joining, 2);
+    assert_eq!(scene.sync.standing(), Standing::Lagging);
+}
+
+#[test]
 fn a_node_is_not_gone_that_was_not_listened_to() {
     let mut scene = Scene::new();
     scene.hello(PEER, 5, Standing::InSync);
@@ -252,4 +402,80 @@ fn a_node_is_not_gone_that_was_not_listened_to() {
         scene.said(Duration::from_millis(500));
     }
     assert!(scene.sync.peers().is_empty());
+}
+
+#[test]
+fn who_was_alone_is_not_in_sync_with_one_who_comes_before_that_has_said_how_it_stands() {
+    let mut scene = Scene::new();
+    scene.said(Duration::from_secs(4));
+    scene.sync.elapse(scene.now);
+    assert_eq!(scene.sync.standing(), Standing::Alone);
+    let pull = Pull {
+        of: 8,
+        parts: 1,
+        protocol: Protocol::Tcp,
+        after: None,
+    };
+    let mut room = [0; 100];
+    let length = pull.write(PEER, 5, &mut room);
+    scene.hear(&room[..length]);
+    assert_eq!(scene.sync.standing(), Standing::Lagging);
+    scene.hello(PEER, 5, Standing::Joining);
+    assert_eq!(scene.sync.standing(), Standing::InSync);
+}
+
+#[test]
+fn a_hello_that_another_one_overtook_tells_nothing() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::new();
+    scene.holes(PEER, Standing::InSync, 2);
+    scene.holes(PEER, Standing::InSync, 1);
+    scene.hello(OTHER, 5, Standing::InSync);
+    let told = scene.sync.peers[0].hello.map(|hello| hello.holes);
+    assert_eq!(told, Some(2));
+}
+
+#[test]
+fn what_was_to_be_read_before_a_hole_another_one_gives_who_has_it() {
+    const OTHERS: [Node; 2] = [8, 9];
+    let mut scene = Scene::new();
+    scene.hello(PEER, 5, Standing::InSync);
+    for other in OTHERS {
+        scene.hello(other, 5, Standing::InSync);
+        scene.table(other);
+    }
+    scene.hello_with(OTHERS[0], 5, Standing::InSync, &[(PEER, 5, 0)]);
+    scene.holes(PEER, Standing::InSync, 1);
+    assert_eq!(OTHERS.map(|other| scene.needs(other)), [true, false]);
+}
+
+#[test]
+fn what_a_node_had_of_others_before_a_hole_its_table_does_not_stand_for() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::new();
+    scene.hello(OTHER, 5, Standing::InSync);
+    scene.hello_with(PEER, 5, Standing::InSync, &[(OTHER, 5, 0)]);
+    for protocol in Protocol::ALL {
+        scene.part(PEER, protocol, 1);
+    }
+    assert!(!scene.needs(PEER) && scene.needs(OTHER));
+}
+
+#[test]
+fn who_heard_more_of_a_node_that_is_gone_is_read() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::new();
+    for node in [PEER, OTHER] {
+        scene.hello(node, 5, Standing::InSync);
+    }
+    scene.has_read_all();
+    for _ in 0..8 {
+        scene.hello(OTHER, 5, Standing::InSync);
+        scene.said(Duration::from_millis(500));
+    }
+    assert_eq!(scene.sync.peers.len(), 1);
+    for (number, expected) in [(5, false), (6, true)] {
+        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, number, 0)]);
+        assert_eq!(scene.needs(OTHER), expected);
+    }
 }

@@ -77,7 +77,8 @@ impl Hello {
     }
 }
 
-/// What a node has of another: everything that it had sent or lost up to there.
+/// What a node has of another: everything that it had sent or lost up to there, or how far it knows that
+/// to have sent, if something of it is [lacking](Report::LACKING).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The other one.
@@ -90,6 +91,14 @@ pub struct Report {
 
 impl Report {
     const SIZE: usize = 12;
+
+    /// In the place of the holes where something of the node's table is lacking.
+    pub const LACKING: u32 = u32::MAX;
+
+    /// Whether everything up to the number has come.
+    pub fn is_whole(&self) -> bool {
+        self.holes != Self::LACKING
+    }
 
     fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];

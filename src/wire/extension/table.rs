@@ -77,8 +77,8 @@ pub struct Stretch {
     pub after: Option<Key>,
     /// Its last session; the protocol's last one, if nothing.
     pub last: Option<Key>,
-    /// A number of its sender's instance: parts with another one are of another table.
-    pub instance: u8,
+    /// The last byte of its sender's holes: with others, it is of an earlier table, or of a later one.
+    pub holes: u8,
 }
 
 /// What stands before a part's sessions.
@@ -98,7 +98,7 @@ impl TableHeader {
         writer.put(&[stretch.protocol as u8]);
         put_key(&mut writer, stretch.after);
         put_key(&mut writer, stretch.last);
-        writer.put(&[stretch.instance]);
+        writer.put(&[stretch.holes]);
         true
     }
 
@@ -112,7 +112,7 @@ impl TableHeader {
             protocol: protocol(body[0])?,
             after: key(body, 1),
             last: key(body, 1 + KEY),
-            instance: body[27],
+            holes: body[27],
         })
     }
 }

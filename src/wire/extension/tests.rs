@@ -142,7 +142,7 @@ fn half_a_message_is_never_written() {
         protocol: Protocol::Udp,
         after: None,
         last: None,
-        instance: 0,
+        holes: 0,
     };
     for length in 0..TableHeader::SIZE {
         let mut room = vec![0; length];
@@ -217,9 +217,9 @@ proptest! {
 
     #[test]
     fn the_start_of_a_part_reads_back(
-            protocol in protocols(), after in keys(), last in keys(), instance: u8,
+            protocol in protocols(), after in keys(), last in keys(), holes: u8,
         ) {
-        let stretch = Stretch { protocol, after, last, instance };
+        let stretch = Stretch { protocol, after, last, holes };
         let mut room = [0x55; TableHeader::SIZE];
         prop_assert!(TableHeader::write(&stretch, NODE, 7, &mut room));
         prop_assert_eq!(Datagram::of(&room), Datagram::Message(header(Kind::Table)));

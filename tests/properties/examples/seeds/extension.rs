@@ -121,7 +121,7 @@ fn part() -> Vec<u8> {
         protocol: Protocol::Tcp,
         after: None,
         last: Some(key(9)),
-        instance: 0,
+        holes: 0,
     };
     written(
         |room| match TableHeader::write(&stretch, NODE, NUMBER, room) {

@@ -161,7 +161,7 @@ impl Others {
             protocol: protocol(script)?,
             after: place(script)?,
             last: place(script)?,
-            instance: 0,
+            holes: 0,
         };
         let mut part = vec![0; TableHeader::SIZE];
         assert!(TableHeader::write(&stretch, node, number, &mut part));
