@@ -160,7 +160,8 @@ impl World {
         let kernel = self.nodes[router].kernel.as_ref();
         let used = kernel.and_then(|kernel| kernel.reflects(told.id));
         let lately = self.now.saturating_sub(ANNOUNCED).max(told.when);
-        used > Some(milliseconds(lately))
+        let began = kernel.and_then(|kernel| kernel.began(told.id));
+        used > Some(milliseconds(lately)) || began > Some(milliseconds(told.when))
     }
 
     /// What holds in the end.

@@ -57,6 +57,8 @@ pub struct Kernel {
     pub generation: u32,
     /// When the last use was that each session reflects, by [`Id`]; nothing where none is there.
     truth: Vec<Option<i64>>,
+    /// When a packet made each session that was not there.
+    began: Vec<Option<i64>>,
 }
 
 impl Kernel {
@@ -68,6 +70,7 @@ impl Kernel {
             timeouts,
             generation,
             truth: Vec::new(),
+            began: Vec::new(),
         };
         kernel.create(now);
         kernel
@@ -80,13 +83,18 @@ impl Kernel {
         (globals.tcp_established, globals.tcp_transitory) = (established, transitory);
         (globals.udp, globals.icmp) = (udp, icmp);
         self.generation += 1;
-        self.truth.clear();
+        self.forget();
     }
 
     /// `jool instance remove`.
     pub fn remove(&mut self) {
         self.module.remove_instance(&self.name);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.truth.clear();
+        self.began.clear();
     }
 
     /// Turns synchronization on, as upstream's users do by hand.
@@ -115,14 +123,9 @@ impl Kernel {
     /// A session of the table.
     pub fn find(&self, id: Id) -> Option<Entry> {
         let (instance, key) = (self.instance()?, sessions::key(id));
-        let place = |key: Key| (key.source4, key.destination4);
-        let behind = key.before().map(place);
-        let (table, globals) = (instance.table(), &instance.globals);
-        let entry = table
-            .list_after(sessions::protocol(id), behind, globals)
-            .next()?;
-        let found = (entry.session.source4, entry.session.destination4);
-        (found == place(key)).then_some(entry)
+        let place = (key.source4, key.destination4);
+        let table = instance.table();
+        table.get(sessions::protocol(id), place, &instance.globals)
     }
 
     /// When the last use was that a session reflects.
@@ -130,11 +133,13 @@ impl Kernel {
         self.truth.get(id).copied().flatten()
     }
 
+    /// When a packet began a session here; nothing if none did.
+    pub fn began(&self, id: Id) -> Option<i64> {
+        self.began.get(id).copied().flatten()
+    }
+
     fn set_truth(&mut self, id: Id, packet: Option<i64>) {
-        if self.truth.len() <= id {
-            self.truth.resize(id + 1, None);
-        }
-        self.truth[id] = packet;
+        set(&mut self.truth, id, packet);
     }
 
     /// A packet leaves a session in that stage. Returns what the module has to say, and whether its
@@ -150,6 +155,9 @@ impl Kernel {
             instance.map_or(0, |instance| instance.statistics().sessions_dropped)
         };
         let before = dropped(self);
+        if self.find(id).is_none() {
+            set(&mut self.began, id, Some(milliseconds(now)));
+        }
         let session = sessions::session(id, stage);
         let out = self.module.translate(&self.name, &session, now);
         self.set_truth(id, Some(milliseconds(now)));
@@ -161,21 +169,29 @@ impl Kernel {
         self.module.next_tick()
     }
 
-    /// The module's timer.
-    pub fn tick(&mut self, now: Duration, uses: &mut Uses) -> Vec<Outgoing> {
-        let before: Vec<_> = self.all().collect();
+    /// The module's timer. Returns what it has to say, and which connections became transitory for their
+    /// time was up, with the last use that each reflected.
+    pub fn tick(
+        &mut self,
+        now: Duration,
+        uses: &mut Uses,
+    ) -> (Vec<Outgoing>, Vec<(Id, Option<i64>)>) {
+        let is_due = |(_, entry): &(Id, Entry)| entry.dies <= milliseconds(now);
+        let due: Vec<_> = self.all().filter(is_due).collect();
         let out = self.module.tick(now);
-        for (id, entry) in before {
+        let mut ended = Vec::new();
+        for (id, entry) in due {
             match self.find(id) {
                 None => self.set_truth(id, None),
                 Some(after) if after.session.state != entry.session.state => {
                     uses.add(id, milliseconds(now));
+                    ended.push((id, self.reflects(id)));
                     self.set_truth(id, Some(milliseconds(now)));
                 }
                 Some(_) => (),
             }
         }
-        out
+        (out, ended)
     }
 
     /// All sessions of the table.
@@ -286,6 +302,13 @@ impl Kernel {
     pub fn table(&self, now: Duration) -> KernelTable<'_> {
         KernelTable { kernel: self, now }
     }
+}
+
+fn set(times: &mut Vec<Option<i64>>, id: Id, time: Option<i64>) {
+    if times.len() <= id {
+        times.resize(id + 1, None);
+    }
+    times[id] = time;
 }
 
 fn attribute(number: u16, value: &[u8]) -> Attribute<'_> {

@@ -50,7 +50,8 @@ impl Random {
 
     /// Between both.
     pub fn time(&mut self, least: Duration, most: Duration) -> Duration {
-        least + (most - least).mul_f64(self.share())
+        let range = (most - least).as_nanos() as f64;
+        least + Duration::from_nanos((range * self.share()) as u64)
     }
 
     /// One of `all`, of which there is at least one.

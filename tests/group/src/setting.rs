@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::random::Random;
 
 /// How long nothing happens at the end, and for how long of that datagrams are still lost.
-pub const QUIET: Duration = Duration::from_secs(20);
+pub const QUIET: Duration = Duration::from_secs(14);
 /// See [`QUIET`].
-pub const STILL_LOSSY: Duration = Duration::from_secs(10);
+pub const STILL_LOSSY: Duration = Duration::from_secs(7);
 
 /// Everything about a run that does not change.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl Setting {
         Self {
             seed,
             upstream,
-            active: random.time(Duration::from_secs(20), Duration::from_secs(40)),
+            active: random.time(Duration::from_secs(12), Duration::from_secs(30)),
             loss: match mild {
                 true => 0.0,
                 false => 0.3 * random.share().powi(2),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use joold::wire::extension::{Datagram, Header, Kind};
+use joold::wire::extension::{Ask, Datagram, Header, Hello, Kind, Pull, TableHeader};
 use joold::wire::session::{Format, sessions};
 
 use crate::sessions::{Id, id_of, is_certain};
@@ -133,14 +133,50 @@ pub fn words(bytes: &[u8]) -> String {
             format!("{node:08x}#{number}: {}", list(&bytes[..length]))
         }
         Datagram::Message(header) => {
-            let (node, number) = (header.node, header.number);
-            let from = match header.kind {
-                Kind::Repeat => Header::SIZE,
-                Kind::Table => joold::wire::extension::TableHeader::SIZE,
-                _ => bytes.len(),
+            let (node, number, kind) = (header.node, header.number, header.kind);
+            let contents = match kind {
+                Kind::Hello => hello(bytes),
+                Kind::Ask => ask(bytes),
+                Kind::Pull => pull(bytes),
+                Kind::Repeat => list(bytes.get(Header::SIZE..).unwrap_or_default()),
+                Kind::Table => list(bytes.get(TableHeader::SIZE..).unwrap_or_default()),
+                Kind::Sessions => String::new(),
             };
-            let sessions = list(bytes.get(from..).unwrap_or_default());
-            format!("{node:08x}#{number} {:?} {sessions}", header.kind)
+            format!("{node:08x}#{number} {kind:?} {contents}")
         }
     }
+}
+
+fn hello(message: &[u8]) -> String {
+    let Ok((hello, reports)) = Hello::read(message) else {
+        return "malformed".to_owned();
+    };
+    let Hello {
+        standing,
+        oldest,
+        holes,
+        ..
+    } = hello;
+    let reports = reports.iter();
+    let has: Vec<_> = reports
+        .map(|one| format!("{:08x}#{}/{}", one.node, one.number, one.holes))
+        .collect();
+    let has = has.join(" ");
+    format!("standing {standing}, oldest {oldest}, holes {holes}, has {has}")
+}
+
+fn ask(message: &[u8]) -> String {
+    let Ok(ask) = Ask::read(message) else {
+        return "malformed".to_owned();
+    };
+    let ranges: Vec<_> = ask.ranges.iter().collect();
+    format!("of {:08x}: {ranges:?}", ask.of)
+}
+
+fn pull(message: &[u8]) -> String {
+    let Ok(pull) = Pull::read(message) else {
+        return "malformed".to_owned();
+    };
+    let after = pull.after.map(|key| (key.source4, key.destination4));
+    format!("of {:08x}: {:?} after {after:?}", pull.of, pull.protocol)
 }

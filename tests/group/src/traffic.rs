@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jool_simulated::table::milliseconds;
-use joold::wire::session::Timer;
+use joold::wire::session::{State, Timer};
 
 use crate::sessions::next_stage;
 use crate::world::{Event, User, World};
@@ -40,7 +40,8 @@ impl World {
         let now = milliseconds(self.now);
         self.uses.add(id, now);
         let dies = self.dies(router, id);
-        self.users[id] = Some(User::next(self.users[id], router, now, dies));
+        let resets = stage.0 == State::Transitory;
+        self.users[id] = Some(User::next(self.users[id], router, now, dies, resets));
         self.report.packets += 1;
         if stage.1 == Timer::IncomingSyn {
             let others = (0..self.nodes.len()).filter(|&node| node != router);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jool_simulated::module::Outgoing;
 use joold::wire::extension::Kind;
+use joold::wire::lifetime::{TOLERANCE, WAIT};
 
 use crate::daemon::{Around, Daemon, Datagram, Joold, UPSTREAM_DEADLINE, Upstream};
 use crate::faults::Restore;
@@ -52,8 +53,6 @@ impl Node {
 /// What happens at some time.
 #[derive(Debug)]
 pub enum Event {
-    /// A daemon may have something to do.
-    Serve(usize),
     /// A kernel's timer.
     Tick(usize),
     /// A datagram comes.
@@ -106,20 +105,35 @@ pub struct User {
     other: Option<i64>,
     /// When the session ends, if nobody uses it again.
     dies: Option<i64>,
+    /// Whether that packet reset the connection.
+    resets: bool,
+    /// Whether it was reset, or established again, right after its last packet: no timer tells which came
+    /// first.
+    is_blurred: bool,
 }
 
 impl User {
     /// The next one uses it.
-    pub fn next(user: Option<Self>, router: usize, at: i64, dies: Option<i64>) -> Self {
+    pub fn next(
+        user: Option<Self>,
+        router: usize,
+        at: i64,
+        dies: Option<i64>,
+        resets: bool,
+    ) -> Self {
         let other = match user {
             Some(user) if user.router == router => user.other,
             user => user.map(|user| user.at),
         };
+        // What the daemons count as the same time, and what copies may take on their way.
+        const SAME: i64 = TOLERANCE as i64 + 50;
         Self {
             router,
             at,
             other,
             dies,
+            resets,
+            is_blurred: user.is_some_and(|user| at - user.at <= SAME && resets != user.resets),
         }
     }
 
@@ -138,9 +152,17 @@ impl User {
     /// Whether two used it so close together that, of what they say, chance decides which seems to be the
     /// later: see the tolerances in [`joold::wire::lifetime`].
     pub fn is_contested(&self) -> bool {
-        const CLOSE: i64 = 350;
-        self.other.is_some_and(|other| self.at - other < CLOSE)
+        const CLOSE: i64 = WAIT as i64 + 50;
+        self.is_blurred || self.other.is_some_and(|other| self.at - other < CLOSE)
     }
+}
+
+/// What comes next.
+enum Next {
+    /// A daemon may have something to do, then.
+    Serve(usize, Duration),
+    /// Something else.
+    Event(Due),
 }
 
 /// All of it.
@@ -247,13 +269,19 @@ impl World {
 
     /// Runs to the end.
     pub fn run(&mut self) {
-        while let Some(Reverse(due)) = self.queue.pop() {
-            if due.when > self.setting.end() {
-                break;
-            }
-            self.now = due.when;
-            match due.event {
-                Event::Serve(node) => self.on_serve(node),
+        while let Some(next) = self.next() {
+            let event = match next {
+                Next::Serve(node, when) => {
+                    self.now = when;
+                    self.on_serve(node);
+                    continue;
+                }
+                Next::Event(due) => {
+                    self.now = due.when;
+                    due.event
+                }
+            };
+            match event {
                 Event::Tick(node) => self.on_tick(node),
                 Event::Arrive(node, datagram) => self.on_arrival(node, datagram),
                 Event::Packet => self.on_packet(),
@@ -268,6 +296,24 @@ impl World {
         }
         self.now = self.setting.end();
         self.check_end();
+    }
+
+    /// What comes next before the end.
+    fn next(&mut self) -> Option<Next> {
+        let end = self.setting.end();
+        let wakes = self.nodes.iter().enumerate();
+        let wakes = wakes.filter_map(|(node, state)| Some((state.wake?, node)));
+        let wake = wakes.min().filter(|(when, _)| *when <= end);
+        let event = self.queue.peek().map(|Reverse(due)| due.when);
+        match (wake, event.filter(|when| *when <= end)) {
+            (Some((when, node)), event) if event.is_none_or(|event| when < event) => {
+                Some(Next::Serve(node, when))
+            }
+            (_, event) => {
+                event?;
+                self.queue.pop().map(|Reverse(due)| Next::Event(due))
+            }
+        }
     }
 
     /// A router has power from now on.
@@ -373,16 +419,11 @@ impl World {
     fn wake(&mut self, node: usize, when: Duration) {
         let latency = self.network.time(Duration::ZERO, self.setting.latency);
         let when = when.max(self.nodes[node].paused_until) + latency;
-        if self.nodes[node].wake.is_none_or(|wake| when < wake) {
-            self.nodes[node].wake = Some(when);
-            self.at(when, Event::Serve(node));
-        }
+        let wake = &mut self.nodes[node].wake;
+        *wake = Some(wake.map_or(when, |wake| wake.min(when)));
     }
 
     fn on_serve(&mut self, node: usize) {
-        if self.nodes[node].wake != Some(self.now) {
-            return;
-        }
         self.nodes[node].wake = None;
         if self.nodes[node].daemon.is_none() {
             return;
@@ -456,7 +497,12 @@ impl World {
         if kernel.next_tick() != self.now {
             return;
         }
-        let out = kernel.tick(self.now, &mut self.uses);
+        let (out, ended) = kernel.tick(self.now, &mut self.uses);
+        for (id, reflected) in ended {
+            // It had missed all packets for as long as a connection lives, and nobody can tell that from a reset.
+            let used = self.users[id].map(|user| user.at);
+            self.uncertain[id] |= reflected < used;
+        }
         let next = kernel.next_tick();
         self.at(next, Event::Tick(node));
         self.hand_to_daemon(node, out);

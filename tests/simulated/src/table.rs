@@ -232,6 +232,17 @@ impl Table {
         )
     }
 
+    /// The session of these IPv4 addresses.
+    pub fn get(
+        &self,
+        protocol: Protocol,
+        (mask, destination): (SocketAddrV4, SocketAddrV4),
+        globals: &Globals,
+    ) -> Option<Entry> {
+        let row = self.of(protocol).rows.get(&(mask, destination))?;
+        Some(entry(protocol, mask, destination, row, globals))
+    }
+
     /// Forgets sessions whose time is up. A TCP connection that was established gets a second life
     /// with the transitory timeout (RFC 6146, section 3.5.2.2).
     pub fn clean(&mut self, now: Duration, globals: &Globals) {
