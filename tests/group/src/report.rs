@@ -9,8 +9,11 @@ use std::time::Duration;
 pub enum Check {
     /// After a quiet time, all tables are equal.
     TablesAreEqual,
-    /// The same of incoming SYNs, of which a copy does not tell when it was used last, of sessions that two
-    /// routers used within a moment (see [`joold::wire::lifetime`]), and of those that have ended.
+    /// The same of what no timer tells apart (see [`joold::wire::lifetime`]): incoming SYNs, of which a copy
+    /// does not tell when it was used last; sessions that two routers used within a moment; connections
+    /// that were reset and established again within one; those whose packets a router has missed for as
+    /// long as they live. And of sessions that have ended, and of those whose router lost its table right
+    /// after it had told of them.
     UncertainAreEqual,
     /// Nothing that a daemon adds makes a session older.
     NothingGrowsOlder,
