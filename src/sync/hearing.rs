@@ -408,8 +408,10 @@ impl Sync {
         peer.has_read(reading.number, reading.holes);
         if self.has_all_of_the_gone(&reading.reports) {
             for report in reading.reports.into_iter().filter(Report::is_whole) {
-                if let Some(other) = self.find(report.node) {
-                    self.peers[other].has_heard(report.number, report.holes);
+                // One that has not said hello may have more of those who are gone.
+                let mut others = self.peers.iter_mut().filter(|peer| peer.hello.is_some());
+                if let Some(other) = others.find(|peer| peer.node == report.node) {
+                    other.has_heard(report.number, report.holes);
                 }
             }
         }

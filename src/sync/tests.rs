@@ -479,3 +479,21 @@ fn who_heard_more_of_a_node_that_is_gone_is_read() {
         assert_eq!(scene.needs(OTHER), expected);
     }
 }
+
+#[test]
+fn a_table_stands_for_none_that_has_not_said_hello() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::new();
+    scene.hello_with(PEER, 5, Standing::InSync, &[(OTHER, 5, 0)]);
+    let pull = Pull {
+        of: PEER,
+        parts: 1,
+        protocol: Protocol::Tcp,
+        after: None,
+    };
+    let mut room = [0; 100];
+    let length = pull.write(OTHER, 5, &mut room);
+    scene.hear(&room[..length]);
+    scene.table(PEER);
+    assert!(!scene.needs(PEER) && scene.needs(OTHER));
+}

@@ -150,9 +150,10 @@ impl User {
     }
 
     /// Whether two used it so close together that, of what they say, chance decides which seems to be the
-    /// later: see the tolerances in [`joold::wire::lifetime`].
+    /// later: the first may hold what it has to say for a window, and copies wait on busy routers. See the
+    /// tolerances in [`joold::wire::lifetime`].
     pub fn is_contested(&self) -> bool {
-        const CLOSE: i64 = WAIT as i64 + 50;
+        const CLOSE: i64 = 1000 + WAIT as i64 + 50;
         self.is_blurred || self.other.is_some_and(|other| self.at - other < CLOSE)
     }
 }
