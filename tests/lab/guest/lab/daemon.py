@@ -11,6 +11,7 @@ import struct
 import subprocess
 import threading
 
+from .jool import module_version
 from .network import SYNC4
 from .system import inside, poll, wait_for
 
@@ -21,6 +22,8 @@ JOOLDCTL = "/tmp/lab/jooldctl"
 GROUP = {"ipv6": "ff08::db8:64:64", "ipv4": "233.252.0.64"}
 GROUP_PORT = 6464
 STATS_PORT = 45678
+# From this one on, upstream's daemon has a statistics port.
+STATS_SINCE = (4, 1, 12)
 
 # What SIGUSR1 asks for, and how it names some of its counters; of what is 0 it says nothing.
 ALL_COUNTERS = re.compile(r"batches from the kernel: .*\n?")
@@ -128,8 +131,11 @@ class Daemon:
             json.dump(content, file)
         return path
 
+    def _has_statistics(self):
+        return self.kind == "ours" or module_version() >= STATS_SINCE
+
     def wait_until_ready(self, group):
-        wait_for(f"{self} to join {group}, and the kernel's netlink group, and to open its statistics port",
+        wait_for(f"{self} to join {group}, and the kernel's netlink group, and to open its statistics port, if any",
                  lambda: self._what_is_open(group), lambda seen: all(seen.values()) or self._ended())
         if self._ended():
             raise RuntimeError(f"{self} ended with status {self.process.returncode}; its log:\n{self.log()}")
@@ -153,8 +159,8 @@ class Daemon:
             return {
                 "group": member,
                 "netlink": sum(line[1] == "16" and int(line[3], 16) != 0 for line in table("netlink")),
-                "statistics": any(line[1].endswith(f":{self.stats_port:04X}")
-                                  for line in table("udp") + table("udp6")),
+                "statistics": not self._has_statistics() or any(line[1].endswith(f":{self.stats_port:04X}")
+                                                                for line in table("udp") + table("udp6")),
             }
 
     def stop(self):

@@ -11,6 +11,12 @@ PROTOCOLS = ("tcp", "udp", "icmp")
 Session = collections.namedtuple("Session", "key state lifetime_ms")
 
 
+def module_version():
+    """As numbers, to be compared: (4, 1, 13)."""
+    with open("/sys/module/jool/version") as file:
+        return tuple(map(int, file.read().split(".")))
+
+
 class Instance:
     def __init__(self, namespace, name="default"):
         self.namespace = namespace
