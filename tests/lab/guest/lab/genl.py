@@ -9,6 +9,8 @@ import select
 import socket
 import struct
 
+from .jool import module_version
+from .network import destination
 from .system import inside
 
 NETLINK_GENERIC = 16
@@ -38,6 +40,8 @@ VERSION = (4, 1, 13, 0)
 NAT64 = 2
 HEADERS = 16 + 4 + 28
 SESSION_BYTES = 40
+# The module that writes sessions in so many bytes; those before write 140, and nest their attributes.
+FLAT_SINCE = (4, 1, 12)
 
 
 def attribute(kind, payload, nested=False):
@@ -66,10 +70,25 @@ def jool_header(instance="default", magic=MAGIC, version=VERSION, flags=0):
 
 def session(src6, src4, dst4, expiration_ms, protocol, state=0, timer=0):
     """One session as the module and the daemons write it; the addresses are (address, port) pairs."""
+    if module_version() < FLAT_SINCE:
+        return _nested_session(src6, src4, dst4, expiration_ms, (protocol, state, timer))
     body = (socket.inet_pton(socket.AF_INET6, src6[0]) + socket.inet_aton(src4[0]) + socket.inet_aton(dst4[0])
             + struct.pack("!IHHHH", expiration_ms, src6[1], src4[1], dst4[1],
                           protocol << 5 | state << 2 | timer))
     return attribute(1, body)
+
+
+def _nested_session(src6, src4, dst4, expiration_ms, numbers):
+    dst6 = (destination(dst4[0]), dst4[1])
+    body = b"".join(_nested_address(kind, *one) for kind, one in enumerate((src6, dst6, src4, dst4), start=1))
+    body += b"".join(attribute(kind, bytes([number])) for kind, number in enumerate(numbers, start=5))
+    return attribute(1, body + attribute(8, struct.pack("=I", expiration_ms)), nested=True)
+
+
+def _nested_address(kind, address, port):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    inner = attribute(1, socket.inet_pton(family, address)) + attribute(2, struct.pack("=H", port))
+    return attribute(kind, inner, nested=True)
 
 
 class Link:

@@ -7,6 +7,9 @@ from .system import CommandFailed, command
 
 PROTOCOLS = ("tcp", "udp", "icmp")
 
+# The module whose queue has room for `ss-capacity` updates. Those before keep what one packet holds and drop the rest.
+QUEUE_SINCE = (4, 1, 11)
+
 # One line of `jool session display --csv`. `key` is what tells one session from another.
 Session = collections.namedtuple("Session", "key state lifetime_ms")
 
