@@ -1,7 +1,7 @@
 //! What peers tell beyond sessions: the engine's side of [`crate::sync`].
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::network::Manner;
 use super::refresh::{Heard, Refreshes};
@@ -12,6 +12,7 @@ use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
 use crate::wire::Malformed;
 use crate::wire::extension::{self, Datagram, Header};
 use crate::wire::globals::Global;
+use crate::wire::jool::Version;
 use crate::wire::request::Add;
 use crate::wire::session::Format;
 use crate::wire::update::Update;
@@ -101,11 +102,20 @@ impl Engine {
 
     /// Whether the kernel should wait, for some other router does not follow.
     pub fn holds_back(&mut self, now: Instant) -> bool {
-        let bound = self.room.bound(self.watch.get(Global::SsCapacity));
+        let bound = self.longest_wait();
         match &mut self.sync {
-            Some(sync) => sync.holds_back(now, bound.filter(|_| !self.watch.advertises())),
+            Some(sync) => sync.holds_back(now, bound),
             None => false,
         }
+    }
+
+    /// For how long the kernel has room without an acknowledgement; nothing if it has for ever.
+    pub(super) fn longest_wait(&self) -> Option<Duration> {
+        let capacity = self.watch.get(Global::SsCapacity);
+        let capacity = capacity.filter(|_| self.address.version >= Version::QUEUE);
+        self.room
+            .bound(capacity)
+            .filter(|_| !self.watch.advertises())
     }
 
     /// When [`Engine::write_message`] has something to write, or time something to change.

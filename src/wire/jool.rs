@@ -87,6 +87,10 @@ impl Version {
     /// The first version that writes a session as one block of 36 bytes.
     pub const FLAT_SESSIONS: Self = Self::new(4, 1, 12);
 
+    /// The first version whose queue has room for `ss-capacity` updates. Those before have that setting, but keep
+    /// no more than the packet that leaves next.
+    pub const QUEUE: Self = Self::new(4, 1, 11);
+
     /// A released version.
     pub const fn new(major: u8, minor: u8, revision: u8) -> Self {
         Self {

@@ -268,3 +268,23 @@ fn a_version_whose_statistics_are_not_known_tells_of_no_full_queue() {
     }
     assert_eq!(engine.counters().lost(Reason::QueueFull), 0);
 }
+
+/// For how long a kernel of that version may go without an acknowledgement, which says that its queue has
+/// room for 512 updates.
+fn waits(version: Version) -> Option<Duration> {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    engine.module_found(Instant::now(), FAMILY, Some(version));
+    let mut state = instance_with(20);
+    state.globals.values.set(Global::SsCapacity, Some(512));
+    let now = engine.look_due().unwrap();
+    engine.instance_seen(now, state);
+    engine.longest_wait()
+}
+
+#[test]
+fn a_kernel_whose_queue_keeps_no_more_than_a_packet_is_not_made_to_wait() {
+    assert_eq!(waits(Version::new(4, 1, 9)), Some(Duration::ZERO));
+    assert_eq!(waits(Version::new(4, 1, 10)), Some(Duration::ZERO));
+    assert_eq!(waits(Version::new(4, 1, 11)), Some(Duration::from_secs(1)));
+    assert_eq!(waits(Version::SUPPORTED), Some(Duration::from_secs(1)));
+}
