@@ -9,12 +9,15 @@ import socket
 import struct
 import time
 
+from .jool import QUEUE_SINCE, module_version
 from .network import destination
 from .system import inside
 from .traffic import ECHO_PORT
 
-# The module's queue has room for 512: so many at once, and then the daemon gets a turn.
+# The module's queue has room for 512: so many at once, and then the daemon gets a turn. Before there was a queue, what
+# came behind the first twelve was lost, and the daemon needs time enough in any case.
 AT_ONCE, TURN_SECONDS = 32, 0.004
+AT_ONCE_WITHOUT_QUEUE, TURN_SECONDS_WITHOUT_QUEUE = 4, 0.01
 ECHO_REQUEST = 128
 
 _identifiers = itertools.count(1000)
@@ -27,6 +30,9 @@ class Client:
         self._network = network
         self._numbers = itertools.count()
         self._tcp_port = 0
+        has_queue = module_version() >= QUEUE_SINCE
+        self._at_once = AT_ONCE if has_queue else AT_ONCE_WITHOUT_QUEUE
+        self._turn_seconds = TURN_SECONDS if has_queue else TURN_SECONDS_WITHOUT_QUEUE
         self._echo = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, next(_identifiers), 1)
         with inside("h6"):
             self._udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
@@ -54,8 +60,8 @@ class Client:
 
     def _send(self, count, send):
         for number in range(count):
-            if number % AT_ONCE == AT_ONCE - 1:
-                time.sleep(TURN_SECONDS)
+            if number % self._at_once == self._at_once - 1:
+                time.sleep(self._turn_seconds)
             send(destination(self._host4()))
 
     def _host4(self):

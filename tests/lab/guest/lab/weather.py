@@ -1,13 +1,14 @@
 """What befalls datagrams on a link: some are lost, doubled or overtaken, the link is narrow, or nothing gets through.
 
 A queueing discipline of the kernel does it, at each of a link's ends, to what leaves there. The dice of netem are
-seeded, so that the same datagrams would meet with the same fate; how many there are is a matter of the scheduler.
+seeded, where it can be (since Linux 6.6), so that the same datagrams would meet with the same fate; how many there are
+is a matter of the scheduler.
 """
 
 import contextlib
 import json
 
-from .system import command
+from .system import CommandFailed, command
 
 # (namespace, interface) of both ends of the sync link.
 SYNC = (("j", "sync"), ("k", "sync"))
@@ -37,12 +38,21 @@ class Weather:
 @contextlib.contextmanager
 def _discipline(ends, kind, *words, seeds=False):
     """It is there meanwhile. What it still holds at the end is lost."""
+    seeds = seeds and _can_be_seeded()
     with contextlib.ExitStack() as undo:
         for number, (namespace, interface) in enumerate(ends):
             seed = ("seed", str(SEED + number)) if seeds else ()
             command("tc", "qdisc", "add", "dev", interface, "root", kind, *words, *seed, namespace=namespace)
             undo.callback(command, "tc", "qdisc", "delete", "dev", interface, "root", namespace=namespace)
         yield Weather(ends)
+
+
+def _can_be_seeded():
+    try:
+        usage = command("tc", "qdisc", "add", "dev", "lo", "root", "netem", "help")
+    except CommandFailed as failure:
+        usage = str(failure)
+    return "seed" in usage
 
 
 def rough(loss, duplicate=0, overtaking=0, delay_ms=0, ends=SYNC):
