@@ -276,7 +276,7 @@ fn a_flat_datagram_to_an_old_module_is_refused_once_its_version_is_known() -> Ou
     j.start_and_wait(&program(), &configuration(Network::Ipv6, Side::J))?;
     k.start_and_wait(&program(), &configuration(Network::Ipv6, Side::K))?;
     translate(&j, (0..10).map(sample::udp));
-    daemon(&mut j)?.wait_for("its module is Jool 4.1.9")?;
+    daemon(&mut j)?.wait_for("its module is Jool 4.1.11")?;
     let flat = requests::datagram(&[sample::udp(0)], Format::Flat);
     k.multicast(Network::Ipv6, PORT, &flat)?;
     daemon(&mut j)?.wait_for("another version of Jool")?;

@@ -27,8 +27,9 @@ pub const PORT: u16 = 6464;
 /// The stats server's port of upstream's manual.
 pub const STATISTICS: &str = "45678";
 
-/// A module whose batches are nested.
-pub const OLD: Version = Version::new(4, 1, 9);
+/// The last module whose batches are nested.
+pub const OLD: Version = Version::new(4, 1, 11);
+
 
 pub type Outcome = Result<(), Failed>;
 

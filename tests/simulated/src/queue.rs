@@ -9,10 +9,15 @@ use crate::globals::Globals;
 use crate::statistics::Statistics;
 use crate::table::Entry;
 
+/// How many sessions of 140 bytes a packet of 1,452 bytes takes, which the kernel rounds up.
+const PACKET: usize = 11;
+
 /// One instance's queue of session updates.
 #[derive(Clone, Debug)]
 pub struct Queue {
     waiting: VecDeque<Entry>,
+    /// Of a module without a queue: whether the last update found the packet full.
+    overflows: bool,
     /// Set in the beginning: the first batch needs no acknowledgement.
     acknowledged: bool,
     advertising: bool,
@@ -28,6 +33,7 @@ impl Queue {
     pub fn new(now: Duration) -> Self {
         Self {
             waiting: VecDeque::new(),
+            overflows: false,
             acknowledged: true,
             advertising: false,
             last_flush: now,
@@ -46,18 +52,25 @@ impl Queue {
 
     /// Queues one update and returns the batch that leaves because of it, if one does.
     pub fn push(&mut self, entry: Entry, context: &mut Context<'_>) -> Option<Vec<Entry>> {
-        let full = self.waiting.len() >= context.globals.ss_capacity as usize;
-        if full && !self.advertising {
-            context.statistics.sessions_dropped += 1;
+        if context.has_queue() {
+            let full = self.waiting.len() >= context.globals.ss_capacity as usize;
+            if full && !self.advertising {
+                context.statistics.sessions_dropped += 1;
+            } else {
+                self.waiting.push_back(entry);
+            }
         } else {
-            self.waiting.push_back(entry);
+            self.overflows = self.waiting.len() >= PACKET;
+            if !self.overflows {
+                self.waiting.push_back(entry);
+            }
         }
         let batch = self.flush(context);
         context.statistics.sessions_queued += 1;
         batch
     }
 
-    /// Queues a whole table.
+    /// Queues a whole table. A module without a queue remembers that it should, and never does.
     ///
     /// # Errors
     /// When the last advertisement has not been sent yet.
@@ -66,6 +79,10 @@ impl Queue {
         table: Vec<Entry>,
         context: &mut Context<'_>,
     ) -> Result<Option<Vec<Entry>>, AlreadyAdvertising> {
+        if !context.has_queue() {
+            self.advertising = true;
+            return Ok(self.flush(context));
+        }
         if table.is_empty() {
             return Ok(None);
         }
@@ -92,10 +109,13 @@ impl Queue {
         if !self.may_leave(context) {
             return None;
         }
-        let most = context.globals.ss_max_sessions_per_packet as usize;
+        let most = match context.has_queue() {
+            true => context.globals.ss_max_sessions_per_packet as usize,
+            false => PACKET,
+        };
         let batch: Vec<_> = self.waiting.drain(..self.waiting.len().min(most)).collect();
         self.acknowledged = false;
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && context.has_queue() {
             self.advertising = false;
         }
         self.last_flush = context.now;
@@ -103,6 +123,7 @@ impl Queue {
     }
 
     fn may_leave(&self, context: &mut Context<'_>) -> bool {
+        let has_queue = context.has_queue();
         let Context {
             now,
             version,
@@ -124,6 +145,8 @@ impl Queue {
             true
         } else if *version < Version::new(4, 1, 13) && globals.ss_flush_asap {
             true
+        } else if !has_queue {
+            self.overflows
         } else if self.waiting.len() >= globals.ss_max_sessions_per_packet as usize {
             statistics.packet_full += 1;
             true
@@ -145,4 +168,11 @@ pub struct Context<'a> {
     pub globals: &'a Globals,
     /// The instance's.
     pub statistics: &'a mut Statistics,
+}
+
+impl Context<'_> {
+    /// Whether the module has more than the packet that leaves next.
+    fn has_queue(&self) -> bool {
+        self.version >= Version::QUEUE
+    }
 }

@@ -308,6 +308,20 @@ fn an_old_module_sends_each_update_at_once_and_nested() {
     assert_eq!(bench.ack(), [1]);
 }
 
+/// As the lab's scenario `queue` has it.
+#[test]
+fn a_module_without_a_queue_drops_what_its_packet_has_no_room_for() {
+    let mut bench = Bench::of(Version::new(4, 1, 9));
+    assert_eq!(bench.translate((0..60).map(sample::udp)), [1]);
+    assert_eq!(bench.ack(), [11]);
+    for _ in 0..3 {
+        assert!(bench.ack().is_empty());
+    }
+    assert_eq!(bench.instance().table().len(), 60);
+    // What comes next is told again.
+    assert_eq!(bench.translate([sample::udp(60)]), [1]);
+}
+
 #[test]
 fn a_batch_too_long_for_its_buffer_is_lost() {
     let mut bench = Bench::new();
