@@ -12,7 +12,6 @@ use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
 use crate::wire::Malformed;
 use crate::wire::extension::{self, Datagram, Header};
 use crate::wire::globals::Global;
-use crate::wire::jool::Version;
 use crate::wire::request::Add;
 use crate::wire::session::Format;
 use crate::wire::update::Update;
@@ -112,7 +111,7 @@ impl Engine {
     /// For how long the kernel has room without an acknowledgement; nothing if it has for ever.
     pub(super) fn longest_wait(&self) -> Option<Duration> {
         let capacity = self.watch.get(Global::SsCapacity);
-        let capacity = capacity.filter(|_| self.address.version >= Version::QUEUE);
+        let capacity = capacity.filter(|_| self.has_queue());
         self.room
             .bound(capacity)
             .filter(|_| !self.watch.advertises())
@@ -166,7 +165,10 @@ impl Engine {
             return;
         };
         match reason {
-            Reason::KernelOverrun | Reason::TruncatedMessage | Reason::QueueFull => {
+            Reason::KernelOverrun
+            | Reason::TruncatedMessage
+            | Reason::QueueFull
+            | Reason::PacketFull => {
                 sync.lost_own(now);
                 // What is held may be older than what was lost.
                 forget_known(&mut self.refreshes, &mut self.releases_all);

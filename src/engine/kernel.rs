@@ -148,6 +148,9 @@ impl Engine {
         self.counters.kernel_sent.add(container.value.len());
         let updates = container.value.len() / self.format().size();
         self.room.came(now, updates);
+        if !self.has_queue() {
+            self.packets.came(updates);
+        }
         let range = container.range();
         Some(Message::HEADER + range.start..Message::HEADER + range.end)
     }

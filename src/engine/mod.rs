@@ -13,6 +13,7 @@ mod kernel;
 mod module;
 mod network;
 mod pace;
+mod packets;
 mod reason;
 mod refresh;
 mod room;
@@ -41,6 +42,7 @@ use crate::wire::session::Format;
 use flush::Flush;
 use journal::Journal;
 use pace::Pace;
+use packets::Packets;
 use refresh::Refreshes;
 use room::Room;
 use watch::Watch;
@@ -125,6 +127,7 @@ pub struct Engine {
     flush: Flush,
     refreshes: Option<Refreshes>,
     room: Room,
+    packets: Packets,
     /// Whether what is held is due at once.
     releases_all: bool,
     /// The other nodes, if anything is asked of them.
@@ -166,6 +169,7 @@ impl Engine {
             flush: Flush::default(),
             refreshes: None,
             room: Room::default(),
+            packets: Packets::default(),
             releases_all: false,
             sync: None,
             allowed: AllowList::EVERYBODY,
@@ -237,6 +241,11 @@ impl Engine {
 
     fn time(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.start).as_millis() as u64
+    }
+
+    /// Whether the module keeps what the packet that leaves next has no room for.
+    fn has_queue(&self) -> bool {
+        self.address.version >= Version::QUEUE
     }
 
     /// How the module writes sessions.

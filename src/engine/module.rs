@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Engine, Event, Module, Reason, Spelling, quoted};
+use super::{Engine, Event, Module, Packets, Reason, Spelling, quoted};
 use crate::wire::globals::Global;
 use crate::wire::instance::{Refusal, Snapshot};
 use crate::wire::jool::{Command, Version};
@@ -26,6 +26,7 @@ impl Engine {
         self.address.family = family;
         self.address.instance = self.configured;
         self.pace.rest();
+        self.packets = Packets::default();
         self.flush.end();
         self.watch.begin(now);
         self.journal.note(Event::ModuleLoaded(version));
@@ -138,9 +139,25 @@ impl Engine {
             let detail = || format!("{lost} of them");
             self.lose_several(now, Reason::QueueFull, lost, detail);
         }
+        self.follow_packets(now);
         // Before anything is said of what may be another instance's table by now.
         self.follow_sync(now);
         changes
+    }
+
+    /// Tells what a module without a queue has probably dropped. A busy one always does: a line for each
+    /// time would be too many.
+    fn follow_packets(&mut self, now: Instant) {
+        let Some(full) = self.packets.take(now, self.watch.sessions()) else {
+            return;
+        };
+        let reason = Reason::PacketFull;
+        if full.are_first {
+            let detail = || format!("{} so far", full.count);
+            return self.lose_several(now, reason, full.count, detail);
+        }
+        self.counters.lose(reason, full.count);
+        self.owe_table(now, reason);
     }
 
     /// It has those globals now.

@@ -51,6 +51,10 @@ reasons! {
     /// Jool dropped updates because its own queue was full.
     QueueFull => "updates of sessions lost in the kernel: its queue was full",
         "raise \"ss-capacity\" in the module file, or find out why joold or the network is slow";
+    /// A batch was full, and the module has no queue for what came behind it.
+    PacketFull => "full batches behind which the kernel drops updates of sessions",
+        "upgrade to Jool 4.1.11 or later: Jool before 4.1.11 drops what does not fit into a batch until that is \
+         fetched; between routers with extensions, it is made up for after some seconds";
     /// The netlink socket failed to receive.
     KernelReceive => "cannot receive from the kernel", "";
     /// The kernel answered any request with EPERM.

@@ -20,6 +20,7 @@ pub fn tests() -> Vec<Trial> {
         what_cannot_be_repeated_any_more_is_read_from_the_table
         what_left_while_the_link_was_down_is_repeated
         batches_that_the_daemon_lost_are_read_from_its_table
+        what_a_module_without_a_queue_dropped_is_read_from_its_table
         a_router_is_in_sync_once_it_has_everything_and_alone_once_the_other_is_gone
         a_daemon_without_extensions_gets_all_that_is_told
     })
@@ -39,7 +40,11 @@ fn with(network: Network, side: Side, more: &str) -> Configuration {
 
 /// Two routers whose daemons have found each other.
 fn in_sync(network: Network) -> Result<(Node, Node), Failed> {
-    let (mut j, mut k) = pair(Version::SUPPORTED)?;
+    in_sync_with(network, Version::SUPPORTED)
+}
+
+fn in_sync_with(network: Network, version: Version) -> Result<(Node, Node), Failed> {
+    let (mut j, mut k) = pair(version)?;
     for node in [&mut j, &mut k] {
         node.start_and_wait(&program(), &with(network, node.side, ""))?;
     }
@@ -198,6 +203,16 @@ fn batches_that_the_daemon_lost_are_read_from_its_table() -> Outcome {
     daemon(&mut j)?.resume()?;
     daemon(&mut j)?.wait_for("netlink receive buffer full")?;
     wait_until_equal(&j, &k, 20_000)
+}
+
+/// J's daemon does not read while its kernel has more to tell than fits into a packet.
+fn what_a_module_without_a_queue_dropped_is_read_from_its_table() -> Outcome {
+    let (mut j, k) = in_sync_with(Network::Ipv6, WITHOUT_QUEUE)?;
+    daemon(&mut j)?.pause()?;
+    translate(&j, (0..60).map(sample::udp));
+    daemon(&mut j)?.resume()?;
+    daemon(&mut j)?.wait_for("Jool before 4.1.11")?;
+    wait_until_equal(&j, &k, 60)
 }
 
 fn a_router_is_in_sync_once_it_has_everything_and_alone_once_the_other_is_gone() -> Outcome {

@@ -30,6 +30,8 @@ pub const STATISTICS: &str = "45678";
 /// The last module whose batches are nested.
 pub const OLD: Version = Version::new(4, 1, 11);
 
+/// One that keeps no more than a packet of what its daemon has not fetched.
+pub const WITHOUT_QUEUE: Version = Version::new(4, 1, 9);
 
 pub type Outcome = Result<(), Failed>;
 

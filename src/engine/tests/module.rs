@@ -288,3 +288,34 @@ fn a_kernel_whose_queue_keeps_no_more_than_a_packet_is_not_made_to_wait() {
     assert_eq!(waits(Version::new(4, 1, 11)), Some(Duration::from_secs(1)));
     assert_eq!(waits(Version::SUPPORTED), Some(Duration::from_secs(1)));
 }
+
+/// A batch of so many updates, as a module before 4.1.12 writes it.
+fn nested_batch(updates: usize) -> FromModule {
+    let told = Session {
+        destination6: Some(("64:ff9b::1".parse().unwrap(), 80)),
+        ..session()
+    };
+    let (mut contents, mut attributes) = (Vec::new(), Vec::new());
+    for _ in 0..updates {
+        told.emit(Format::Nested, &mut contents);
+    }
+    let number = root::SESSION_ENTRIES | netlink::FLAG_NESTED;
+    put_attribute(&mut attributes, number, &contents);
+    FromModule::new("default", &attributes)
+}
+
+#[test]
+fn behind_a_full_batch_of_a_module_without_a_queue_something_is_missing_which_is_told_once() {
+    let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
+    engine.module_found(Instant::now(), FAMILY, Some(Version::new(4, 1, 9)));
+    let mut now = engine.look_due().unwrap();
+    engine.instance_seen(now, instance_with(20));
+    for (updates, lost, lines) in [(9, 0, 0), (11, 1, 1), (11, 2, 0), (2, 2, 0)] {
+        troubles(&mut engine);
+        engine.on_kernel(now, 0, &mut nested_batch(updates).bytes);
+        now += Duration::from_secs(60);
+        engine.instance_seen(now, instance_with(20));
+        assert_eq!(engine.counters().lost(Reason::PacketFull), lost);
+        assert_eq!(troubles(&mut engine).len(), lines);
+    }
+}
