@@ -1,6 +1,6 @@
-"""the module: what of a burst its queue keeps until it is acknowledged; before 4.1.11, what one packet holds"""
+"""the module: what of a burst its queue keeps, and of an advertisement; before 4.1.11, one packet, and nothing"""
 
-from lab.genl import HEADERS, JOOLD_ACK, SESSION_ENTRIES, Link, attributes, each_attribute
+from lab.genl import HEADERS, JOOLD_ACK, JOOLD_ADVERTISE, SESSION_ENTRIES, Link, attributes, each_attribute
 from lab.jool import QUEUE_SINCE, module_version
 from lab.system import poll
 
@@ -36,11 +36,19 @@ def run(stage):
             stage.hosts.udp(host4="198.18.0.2")
             poll(lambda: take(link, seen), lambda count, made=number + 1: count >= made)
         stage.check_equal("of as many with an ACK after each, all are told", BURST, sum(seen))
+        link.jool(JOOLD_ADVERTISE)
+        table = len(stage.j.sessions("udp"))
+        kept = table if has_queue else 0
+        seen = []
+        poll(lambda: take(link, seen), lambda count: count > kept, PATIENCE_SECONDS)
+        stage.check_equal(f"of {table} sessions that are advertised, so many are told", kept, sum(seen))
 
 
 def take(link, sizes):
     """How many sessions came so far; `sizes` gets those of new batches. Each call is an ACK."""
     link.jool(JOOLD_ACK)
     while (message := link.waiting()) is not None:
-        sizes.append(sum(1 for _ in each_attribute(attributes(message[HEADERS:])[SESSION_ENTRIES])))
+        # The response to an advertisement has none.
+        container = attributes(message[HEADERS:]).get(SESSION_ENTRIES, b"")
+        sizes.append(sum(1 for _ in each_attribute(container)))
     return sum(sizes)

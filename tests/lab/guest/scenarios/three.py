@@ -4,9 +4,9 @@ import math
 import time
 
 from lab.clients import Client
+from lab.complaints import complaints_of, kernel_complaints
 from lab.completeness import complete_within
 from lab.synclink import SyncLink
-from lab.system import command
 from lab.weather import rough
 
 DAEMONS = "compared"
@@ -26,11 +26,6 @@ MOST_SECONDS = 2
 # On the way to K, and to L: what one of them misses the other may have.
 TO_K, TO_L = ("sw", "sync-k"), ("sw", "sync-l")
 MISSING = "missing at L"
-# What Jool says of instances that come and go is no complaint.
-CHANGES = ("Created", "Deleted", "Replaced")
-
-# How syslog's lines begin: facility daemon, and a priority from warning up.
-COMPLAINTS = tuple(f"<{3 * 8 + priority}>" for priority in range(5))
 
 
 def run(stage, loss=0):
@@ -69,17 +64,6 @@ def compare_with_link(stage, link):
     sessions of a client have the same."""
     reached = {host4 for host4, _ in link.crossings()}
     return reached, reached - {key[7] for key in stage.l.all_sessions()}
-
-
-def kernel_complaints():
-    """What the module logged since the machine started. All routers have one kernel."""
-    return [line for line in command("dmesg").splitlines()
-            if "Jool" in line and not any(f"Jool: {change} instance" in line for change in CHANGES)]
-
-
-def complaints_of(daemon):
-    """What upstream's daemon logged as a warning or worse."""
-    return [line for line in daemon.log().splitlines() if line.startswith(COMPLAINTS)]
 
 
 def compare(figures):

@@ -1,0 +1,20 @@
+"""What a kernel or upstream's daemon had to complain of."""
+
+from .system import command
+
+# What Jool says of instances that come and go is no complaint.
+CHANGES = ("Created", "Deleted", "Replaced")
+
+# How syslog's lines begin: facility daemon, and a priority from warning up.
+COMPLAINTS = tuple(f"<{3 * 8 + priority}>" for priority in range(5))
+
+
+def kernel_complaints():
+    """What the module logged since the machine started. All routers have one kernel."""
+    return [line for line in command("dmesg").splitlines()
+            if "Jool" in line and not any(f"Jool: {change} instance" in line for change in CHANGES)]
+
+
+def complaints_of(daemon):
+    """What upstream's daemon logged as a warning or worse."""
+    return [line for line in daemon.log().splitlines() if line.startswith(COMPLAINTS)]
