@@ -15,6 +15,21 @@ def kernel_complaints():
             if "Jool" in line and not any(f"Jool: {change} instance" in line for change in CHANGES)]
 
 
+class KernelLog:
+    """What the module logs from here on. The kernel forgets its oldest lines, so that their number tells nothing."""
+
+    def __init__(self):
+        self.before = command("dmesg").splitlines()[-1:]
+
+    def lines(self):
+        now = command("dmesg").splitlines()
+        for number in reversed(range(len(now))):
+            if now[number:number + 1] == self.before:
+                now = now[number + 1:]
+                break
+        return [line for line in now if "Jool" in line]
+
+
 def complaints_of(daemon):
     """What upstream's daemon logged as a warning or worse."""
     return [line for line in daemon.log().splitlines() if line.startswith(COMPLAINTS)]

@@ -5,9 +5,10 @@ import re
 import socket
 import struct
 
+from lab.complaints import KernelLog
 from lab.daemon import GROUP, GROUP_PORT
 from lab.network import SYNC6
-from lab.system import command, inside, poll
+from lab.system import inside, poll
 
 DAEMONS = "ours"
 
@@ -94,7 +95,7 @@ def flat_session(number, port4, bits, lifetime_ms):
 def mutated_datagrams(stage, at_j):
     """Whatever passes the daemon's check, the module takes without a word."""
     chance = random.Random("mutations")
-    complaints_before, received_before = complaints(), received(at_j)
+    log, received_before = KernelLog(), received(at_j)
     given_before = stage.j.statistics()["JOOLD_PKT_RCVD"]
     for start in range(0, MUTATED, MANY):
         for _ in range(MANY):
@@ -105,7 +106,7 @@ def mutated_datagrams(stage, at_j):
     given = stage.j.statistics()["JOOLD_PKT_RCVD"] - given_before
     stage.check(f"some of them ({given}) are for the kernel, and some are not", MUTATED // 4 < given < MUTATED * 3 // 4,
                 f"{MUTATED // 4} to {MUTATED * 3 // 4}", given)
-    stage.check_equal("J's kernel log has no complaint about them", [], complaints()[len(complaints_before):])
+    stage.check_equal("J's kernel log has no complaint about them", [], log.lines())
     # A session outside pool4 would make this fail from then on.
     stage.j.set("ss-capacity", 600)
     # What was taken fills much of pool4, and what K makes would collide with it.
@@ -138,10 +139,6 @@ def mutated(chance):
     return bytes(datagram)
 
 
-def complaints():
-    return [line for line in command("dmesg").splitlines() if "Jool" in line]
-
-
 def received(daemon):
     return daemon.counters()["NET_RCVD_PKTS"]
 
@@ -163,7 +160,7 @@ def takes_nothing(stage, at_j, what, told, over, begin, end):
     lines_before, over_before = at_j.log().splitlines(), at_j.log().count(over)
     begin()
     poll(at_j.log, lambda log: told in "\n".join(log.splitlines()[len(lines_before):]))
-    logged = len(complaints())
+    log = KernelLog()
     before = received(at_j)
     count = poll(lambda: stage.hosts.udp(5) or received(at_j) - before, lambda seen: seen > MOST_LINES, pause=0)
     stage.check(f"{what}: sessions reach our daemon again and again", count > MOST_LINES,
@@ -172,7 +169,7 @@ def takes_nothing(stage, at_j, what, told, over, begin, end):
     stage.check_equal(f"{what}: our daemon says so once", 1, sum(told in line for line in new_lines))
     stage.check(f"{what}: at most {MOST_LINES} lines in the log", len(new_lines) <= MOST_LINES,
                 f"at most {MOST_LINES} lines", "\n".join(new_lines))
-    stage.check_equal(f"{what}: no line in the kernel's log", [], complaints()[logged:])
+    stage.check_equal(f"{what}: no line in the kernel's log", [], log.lines())
     end()
     poll(at_j.log, lambda log: log.count(over) > over_before)
     still_in_sync(stage, f"after {what}")

@@ -2,9 +2,9 @@
 
 import struct
 
+from lab.complaints import KernelLog
 from lab.genl import JOOLD_ADD, SESSION_ENTRIES, Link, attribute, session
 from lab.network import HOST6, POOL4
-from lab.system import command
 
 DAEMONS = "none"
 
@@ -72,10 +72,6 @@ def sessions(first, count):
 
 def give(link, datagram):
     """As upstream's daemon passes it on: (the kernel's answer, the new lines in its log)."""
-    before = len(complaints())
+    log = KernelLog()
     link.jool(JOOLD_ADD, attribute(SESSION_ENTRIES, datagram, nested=True))
-    return link.waiting(), complaints()[before:]
-
-
-def complaints():
-    return [line for line in command("dmesg").splitlines() if "Jool" in line]
+    return link.waiting(), log.lines()
