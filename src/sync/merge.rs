@@ -106,3 +106,19 @@ impl Window {
         Some(())
     }
 }
+
+/// A table without sessions.
+#[cfg(test)]
+pub struct Empty;
+
+#[cfg(test)]
+impl Table for Empty {
+    fn page(
+        &mut self,
+        _: Protocol,
+        _: Option<Key>,
+        _: &mut dyn FnMut(Key, Update),
+    ) -> Option<Option<Key>> {
+        Some(None)
+    }
+}

@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 
 pub use budget::Budget;
 pub use hearing::{Contents, Delivery, Part};
+#[cfg(test)]
+pub use merge::Empty;
 pub use merge::{Table, keep_later};
 pub use peer::Peer;
 pub use strangers::Stranger;

@@ -3,25 +3,9 @@
 use super::*;
 use crate::engine::Standing;
 use crate::wire::extension::{Datagram, Hello, Pull, Report, Stretch, TableHeader};
-use crate::wire::page::Key;
 use crate::wire::session::{Format, Protocol};
-use crate::wire::update::Update;
 
 const PEER: Node = 7;
-
-/// A table without sessions.
-struct Empty;
-
-impl Table for Empty {
-    fn page(
-        &mut self,
-        _: Protocol,
-        _: Option<Key>,
-        _: &mut dyn FnMut(Key, Update),
-    ) -> Option<Option<Key>> {
-        Some(None)
-    }
-}
 
 /// A node that serves a kernel, and the time.
 struct Scene {
@@ -45,6 +29,16 @@ impl Scene {
         }
     }
 
+    /// One who has read the tables of those, each of which has sent five datagrams.
+    fn among(nodes: &[Node]) -> Self {
+        let mut scene = Self::new();
+        for &node in nodes {
+            scene.hello(node, 5, Standing::InSync);
+        }
+        scene.has_read_all();
+        scene
+    }
+
     /// `node` says hello, having sent so many datagrams.
     fn hello(&mut self, node: Node, number: u32, standing: Standing) {
         self.hello_with(node, number, standing, &[]);
@@ -58,12 +52,28 @@ impl Scene {
         standing: Standing,
         reports: &[(Node, u32, u32)],
     ) {
+        self.say_hello(node, number, standing, 0, reports);
+    }
+
+    /// `node` says that it has had so many holes by now.
+    fn holes(&mut self, node: Node, standing: Standing, holes: u32) {
+        self.say_hello(node, 5, standing, holes, &[]);
+    }
+
+    fn say_hello(
+        &mut self,
+        node: Node,
+        number: u32,
+        standing: Standing,
+        holes: u32,
+        reports: &[(Node, u32, u32)],
+    ) {
         let hello = Hello {
             standing: standing as u8,
             is_calling: false,
             period: 1000,
             oldest: 1,
-            holes: 0,
+            holes,
             sessions: 0,
         };
         let mut room = [0; 1232];
@@ -73,21 +83,6 @@ impl Scene {
             holes,
         });
         let length = hello.write(node, number, reports, &mut room);
-        self.hear(&room[..length]);
-    }
-
-    /// `node` says that it has had so many holes by now.
-    fn holes(&mut self, node: Node, standing: Standing, holes: u32) {
-        let hello = Hello {
-            standing: standing as u8,
-            is_calling: false,
-            period: 1000,
-            oldest: 1,
-            holes,
-            sessions: 0,
-        };
-        let mut room = [0; 1232];
-        let length = hello.write(node, 5, [].into_iter(), &mut room);
         self.hear(&room[..length]);
     }
 
@@ -214,11 +209,7 @@ fn others_read_the_table_of_an_instance_that_came_anew_for_it_may_have_told_nobo
 #[test]
 fn what_a_node_told_before_it_died_is_read_from_another_that_has_it() {
     const OTHER: Node = 8;
-    let mut scene = Scene::new();
-    for node in [PEER, OTHER] {
-        scene.hello(node, 5, Standing::InSync);
-    }
-    scene.has_read_all();
+    let mut scene = Scene::among(&[PEER, OTHER]);
     scene.said(Duration::from_secs(1));
     let mut said = Vec::new();
     for _ in 0..10 {
@@ -235,11 +226,7 @@ fn what_a_node_told_before_it_died_is_read_from_another_that_has_it() {
 #[test]
 fn what_nobody_has_wholly_of_a_node_that_died_is_read_from_all() {
     const OTHERS: [Node; 2] = [8, 9];
-    let mut scene = Scene::new();
-    for node in [PEER, OTHERS[0], OTHERS[1]] {
-        scene.hello(node, 5, Standing::InSync);
-    }
-    scene.has_read_all();
+    let mut scene = Scene::among(&[PEER, OTHERS[0], OTHERS[1]]);
     scene.hello(PEER, 6, Standing::InSync);
     let dies = scene.now + Duration::from_secs(3);
     while scene.now <= dies {
@@ -268,10 +255,7 @@ fn what_a_node_can_repeat_is_asked_for_even_if_its_table_is_read() {
 #[test]
 fn a_table_is_read_though_somebody_has_all_that_was_told_but_not_what_is_in_the_table_alone() {
     const OTHER: Node = 8;
-    let mut scene = Scene::new();
-    scene.hello(PEER, 5, Standing::InSync);
-    scene.hello(OTHER, 5, Standing::InSync);
-    scene.has_read_all();
+    let mut scene = Scene::among(&[PEER, OTHER]);
     // It loses something of its own: one more hole.
     scene.sync.peers[0].hello = scene.sync.peers[0]
         .hello
@@ -302,10 +286,7 @@ fn who_lacks_something_of_a_node_tells_how_far_that_got() {
 fn what_a_node_told_before_it_died_is_known_to_be_lacking_if_all_who_heard_it_lack_something_else()
 {
     const OTHER: Node = 8;
-    let mut scene = Scene::new();
-    scene.hello(PEER, 5, Standing::InSync);
-    scene.hello(OTHER, 5, Standing::InSync);
-    scene.has_read_all();
+    let mut scene = Scene::among(&[PEER, OTHER]);
     scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 6, Report::LACKING)]);
     let said = scene.said(Duration::from_millis(500));
     assert!(said.contains(&Kind::Ask), "{said:?}");
@@ -330,11 +311,7 @@ fn a_table_stands_for_others_unless_one_of_them_has_more_of_a_node_that_is_gone(
 #[test]
 fn what_others_heard_of_a_node_that_is_gone_only_their_own_tables_have() {
     const OTHERS: [Node; 2] = [8, 9];
-    let mut scene = Scene::new();
-    for node in [PEER, OTHERS[0], OTHERS[1]] {
-        scene.hello(node, 5, Standing::InSync);
-    }
-    scene.has_read_all();
+    let mut scene = Scene::among(&[PEER, OTHERS[0], OTHERS[1]]);
     scene.hello(PEER, 6, Standing::InSync);
     scene.sync.seek_elsewhere(scene.now, 0);
     scene.hello_with(OTHERS[0], 5, Standing::InSync, &[(OTHERS[1], 5, 0)]);
@@ -464,11 +441,7 @@ fn what_a_node_had_of_others_before_a_hole_its_table_does_not_stand_for() {
 #[test]
 fn who_heard_more_of_a_node_that_is_gone_is_read() {
     const OTHER: Node = 8;
-    let mut scene = Scene::new();
-    for node in [PEER, OTHER] {
-        scene.hello(node, 5, Standing::InSync);
-    }
-    scene.has_read_all();
+    let mut scene = Scene::among(&[PEER, OTHER]);
     for _ in 0..8 {
         scene.hello(OTHER, 5, Standing::InSync);
         scene.said(Duration::from_millis(500));

@@ -1,26 +1,10 @@
 //! What comes from those who tell more than sessions.
 
 use super::*;
-use crate::sync::{Options, Table};
+use crate::sync::{Empty, Options};
 use crate::wire::extension::{Hello, Pull, Stretch, TableHeader};
-use crate::wire::page::Key;
-use crate::wire::update::Update;
 
 const PEER: u32 = 7;
-
-/// A table without sessions.
-struct Empty;
-
-impl Table for Empty {
-    fn page(
-        &mut self,
-        _: Protocol,
-        _: Option<Key>,
-        _: &mut dyn FnMut(Key, Update),
-    ) -> Option<Option<Key>> {
-        Some(None)
-    }
-}
 
 /// One who serves an instance, and has heard of [`PEER`].
 fn extended(now: Instant) -> Engine {
@@ -111,16 +95,7 @@ fn engine_of_nested_sessions() -> Engine {
         .merging_refreshes(limits, 0)
         .extending(Options::default(), 1, now);
     engine.module_found(now, FAMILY, Some(Version::new(4, 1, 9)));
-    let (mut contents, mut attributes) = (Vec::new(), Vec::new());
-    let told = Session {
-        destination6: Some(("64:ff9b::1".parse().unwrap(), 80)),
-        ..session()
-    };
-    told.emit(Format::Nested, &mut contents);
-    let number = root::SESSION_ENTRIES | netlink::FLAG_NESTED;
-    put_attribute(&mut attributes, number, &contents);
-    let mut batch = FromModule::new("default", &attributes);
-    let verdict = engine.on_kernel(now, 0, &mut batch.bytes);
+    let verdict = engine.on_kernel(now, 0, &mut nested_batch(1).bytes);
     assert!(matches!(verdict, FromKernel::Forward(_)));
     engine
 }

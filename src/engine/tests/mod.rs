@@ -109,6 +109,21 @@ fn troubles(engine: &mut Engine) -> Vec<(Reason, String)> {
         .collect()
 }
 
+/// A batch of so many updates, as a module before 4.1.12 writes it.
+fn nested_batch(updates: usize) -> FromModule {
+    let told = Session {
+        destination6: Some(("64:ff9b::1".parse().unwrap(), 80)),
+        ..session()
+    };
+    let (mut contents, mut attributes) = (Vec::new(), Vec::new());
+    for _ in 0..updates {
+        told.emit(Format::Nested, &mut contents);
+    }
+    let number = root::SESSION_ENTRIES | netlink::FLAG_NESTED;
+    put_attribute(&mut attributes, number, &contents);
+    FromModule::new("default", &attributes)
+}
+
 /// An instance that synchronizes, with that deadline in ms.
 fn instance_with(deadline: u32) -> Snapshot {
     let mut state = Snapshot::default();

@@ -289,21 +289,6 @@ fn a_kernel_whose_queue_keeps_no_more_than_a_packet_is_not_made_to_wait() {
     assert_eq!(waits(Version::SUPPORTED), Some(Duration::from_secs(1)));
 }
 
-/// A batch of so many updates, as a module before 4.1.12 writes it.
-fn nested_batch(updates: usize) -> FromModule {
-    let told = Session {
-        destination6: Some(("64:ff9b::1".parse().unwrap(), 80)),
-        ..session()
-    };
-    let (mut contents, mut attributes) = (Vec::new(), Vec::new());
-    for _ in 0..updates {
-        told.emit(Format::Nested, &mut contents);
-    }
-    let number = root::SESSION_ENTRIES | netlink::FLAG_NESTED;
-    put_attribute(&mut attributes, number, &contents);
-    FromModule::new("default", &attributes)
-}
-
 #[test]
 fn behind_a_full_batch_of_a_module_without_a_queue_something_is_missing_which_is_told_once() {
     let mut engine = Engine::new(InstanceName::DEFAULT, Instant::now());
