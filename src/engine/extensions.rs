@@ -110,11 +110,11 @@ impl Engine {
 
     /// For how long the kernel has room without an acknowledgement; nothing if it has for ever.
     pub(super) fn longest_wait(&self) -> Option<Duration> {
+        if self.watch.advertises() {
+            return None;
+        }
         let capacity = self.watch.get(Global::SsCapacity);
-        let capacity = capacity.filter(|_| self.has_queue());
-        self.room
-            .bound(capacity)
-            .filter(|_| !self.watch.advertises())
+        Some(self.room.bound(capacity.filter(|_| self.has_queue())))
     }
 
     /// When [`Engine::write_message`] has something to write, or time something to change.

@@ -33,10 +33,10 @@ impl Room {
 
     /// How long half of `capacity`, the kernel's queue in updates, takes to fill. At once, if that is not
     /// known.
-    pub fn bound(&self, capacity: Option<u32>) -> Option<Duration> {
+    pub fn bound(&self, capacity: Option<u32>) -> Duration {
         let half = capacity.unwrap_or_default() / 2;
         let seconds = f64::from(half) / f64::from(self.rate.max(1));
-        Some(Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())))
+        Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64()))
     }
 }
 
@@ -56,18 +56,18 @@ mod tests {
 
     #[test]
     fn the_kernel_may_wait_until_half_of_its_queue_is_full() {
-        let bound = after(10_000).bound(Some(512)).unwrap();
+        let bound = after(10_000).bound(Some(512));
         assert!((20..30).contains(&bound.as_millis()), "{bound:?}");
     }
 
     #[test]
     fn where_little_comes_it_waits_for_no_longer_than_a_second() {
-        assert_eq!(after(100).bound(Some(512)), Some(LONGEST));
-        assert_eq!(Room::default().bound(Some(512)), Some(LONGEST));
+        assert_eq!(after(100).bound(Some(512)), LONGEST);
+        assert_eq!(Room::default().bound(Some(512)), LONGEST);
     }
 
     #[test]
     fn a_queue_of_unknown_size_has_no_room() {
-        assert_eq!(after(100).bound(None), Some(Duration::ZERO));
+        assert_eq!(after(100).bound(None), Duration::ZERO);
     }
 }

@@ -294,10 +294,11 @@ impl Sync {
             let has = other.reports_of(node).filter(|_| other.has_table());
             other.node != node && has.is_some_and(|has| ahead(high, has) >= 0)
         };
-        let found = self.peers.iter_mut().find(has_everything);
-        let is_found = found.is_some();
-        found.into_iter().for_each(|one| one.miss_of_the_gone(now));
-        is_found
+        let Some(one) = self.peers.iter_mut().find(has_everything) else {
+            return false;
+        };
+        one.miss_of_the_gone(now);
+        true
     }
 
     fn on_ask(&mut self, now: Instant, ask: &Ask<'_>) {
