@@ -13,7 +13,8 @@ use crate::kernel::{Kernel, Replaced};
 use crate::report::{CLASS, Check};
 use crate::sessions::{self, Id};
 use crate::told::Told;
-use crate::world::{Node, User, World};
+use crate::users::User;
+use crate::world::{Node, World};
 
 /// How long an announcement may be under way.
 const ANNOUNCED: Duration = Duration::from_secs(1);

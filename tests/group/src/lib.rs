@@ -18,6 +18,7 @@ pub mod setting;
 pub mod socket;
 pub mod told;
 pub mod traffic;
+pub mod users;
 pub mod world;
 
 use report::Report;

@@ -6,7 +6,8 @@ use jool_simulated::table::milliseconds;
 use joold::wire::session::{State, Timer};
 
 use crate::sessions::next_stage;
-use crate::world::{Event, User, World};
+use crate::users::User;
+use crate::world::{Event, World};
 
 /// How many sessions have half of the packets.
 const HOT: usize = 8;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use jool_simulated::module::Outgoing;
 use joold::wire::extension::Kind;
-use joold::wire::lifetime::{TOLERANCE, WAIT};
 
 use crate::daemon::{Around, Daemon, Datagram, Joold, UPSTREAM_DEADLINE, Upstream};
 use crate::faults::Restore;
@@ -17,6 +16,7 @@ use crate::report::{Check, Report};
 use crate::sessions::{Id, Uses};
 use crate::setting::{QUIET, STILL_LOSSY, Setting};
 use crate::told::{Archive, Heard, header_of, words};
+use crate::users::User;
 
 /// How often the checks are made that hold at any time.
 const CHECKING: Duration = Duration::from_millis(250);
@@ -93,68 +93,6 @@ impl PartialOrd for Due {
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.when, self.order).cmp(&(other.when, other.order))
-    }
-}
-
-/// Who used a session last.
-#[derive(Clone, Copy, Debug)]
-pub struct User {
-    router: usize,
-    at: i64,
-    /// When another router had used it before.
-    other: Option<i64>,
-    /// When the session ends, if nobody uses it again.
-    dies: Option<i64>,
-    /// Whether that packet reset the connection.
-    resets: bool,
-    /// Whether it was reset, or established again, right after its last packet: no timer tells which came
-    /// first.
-    is_blurred: bool,
-}
-
-impl User {
-    /// The next one uses it.
-    pub fn next(
-        user: Option<Self>,
-        router: usize,
-        at: i64,
-        dies: Option<i64>,
-        resets: bool,
-    ) -> Self {
-        let other = match user {
-            Some(user) if user.router == router => user.other,
-            user => user.map(|user| user.at),
-        };
-        // What the daemons count as the same time, and what copies may take on their way.
-        const SAME: i64 = TOLERANCE as i64 + 50;
-        Self {
-            router,
-            at,
-            other,
-            dies,
-            resets,
-            is_blurred: user.is_some_and(|user| at - user.at <= SAME && resets != user.resets),
-        }
-    }
-
-    /// Whether that router used it within the last seconds.
-    pub fn is_recent(&self, router: usize, now: i64) -> bool {
-        const RECENT: i64 = 3000;
-        self.router == router && now - self.at < RECENT
-    }
-
-    /// Whether it has ended. Nobody tells of that, so who had not heard of its last packets by then may
-    /// have a copy that lives on.
-    pub fn has_ended(&self, now: i64) -> bool {
-        self.dies.is_some_and(|dies| dies < now)
-    }
-
-    /// Whether two used it so close together that, of what they say, chance decides which seems to be the
-    /// later: the first may hold what it has to say for a window, and copies wait on busy routers. See the
-    /// tolerances in [`joold::wire::lifetime`].
-    pub fn is_contested(&self) -> bool {
-        const CLOSE: i64 = 1000 + WAIT as i64 + 50;
-        self.is_blurred || self.other.is_some_and(|other| self.at - other < CLOSE)
     }
 }
 
