@@ -9,14 +9,9 @@ CHANGES = ("Created", "Deleted", "Replaced")
 COMPLAINTS = tuple(f"<{3 * 8 + priority}>" for priority in range(5))
 
 
-def kernel_complaints():
-    """What the module logged since the machine started. All routers have one kernel."""
-    return [line for line in command("dmesg").splitlines()
-            if "Jool" in line and not any(f"Jool: {change} instance" in line for change in CHANGES)]
-
-
 class KernelLog:
-    """What the module logs from here on. The kernel forgets its oldest lines, so that their number tells nothing."""
+    """What the module logs from here on. All routers have one kernel, which forgets its oldest lines, so that their
+    number tells nothing."""
 
     def __init__(self):
         self.before = command("dmesg").splitlines()[-1:]
@@ -28,6 +23,9 @@ class KernelLog:
                 now = now[number + 1:]
                 break
         return [line for line in now if "Jool" in line]
+
+    def complaints(self):
+        return [line for line in self.lines() if not any(f"Jool: {change} instance" in line for change in CHANGES)]
 
 
 def complaints_of(daemon):

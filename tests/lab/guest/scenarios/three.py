@@ -4,7 +4,7 @@ import math
 import time
 
 from lab.clients import Client
-from lab.complaints import complaints_of, kernel_complaints
+from lab.complaints import KernelLog, complaints_of
 from lab.completeness import complete_within
 from lab.synclink import SyncLink
 from lab.weather import rough
@@ -32,7 +32,7 @@ def run(stage, loss=0):
     stage.add_instances()
     at_l = stage.add_third("upstream")
     stage.start_pair()
-    complaints = kernel_complaints()
+    log = KernelLog()
     with Client(stage.hosts) as client, rough(loss, ends=[TO_K, TO_L]) as weather, SyncLink("l") as link:
         count = client.make(**MADE)
         done = complete_within(MOST_SECONDS, time.monotonic(), count, [stage.j], [stage.k, stage.l])
@@ -53,9 +53,8 @@ def run(stage, loss=0):
                     "at least one session, and each of them", ignored)
     # L's daemon does not ask for what was lost, and nobody expects it to.
     done.check(stage, f"{loss} % lost" if loss else "nothing lost", names="K" if loss else "KL")
-    # The kernel's log loses its oldest lines.
-    new = [line for line in kernel_complaints() if line not in complaints]
-    stage.check_equal("neither the kernel nor L's daemon complains of what comes", ([], []), (new, complaints_of(at_l)))
+    stage.check_equal("neither the kernel nor L's daemon complains of what comes", ([], []),
+                      (log.complaints(), complaints_of(at_l)))
     return figures | done.figures()
 
 
