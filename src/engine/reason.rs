@@ -181,3 +181,18 @@ impl fmt::Display for Reason {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_trouble_explains_each_reason_and_no_other() {
+        let page = include_str!("../../docs/troubleshooting.md");
+        let (_, table) = page.split_once("| --- | --- | --- |\n").unwrap();
+        let rows = table.lines().filter_map(|line| line.split(" | ").next());
+        let names: Vec<_> = rows.map(|name| name.trim_start_matches("| ")).collect();
+        let expected: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names, expected);
+    }
+}
