@@ -149,7 +149,8 @@ impl Engine {
         let updates = container.value.len() / self.format().size();
         self.room.came(now, updates);
         if !self.has_queue() {
-            self.packets.came(updates);
+            let payload = self.watch.max_payload();
+            self.packets.came(updates, self.format().size(), payload);
         }
         let range = container.range();
         Some(Message::HEADER + range.start..Message::HEADER + range.end)
@@ -225,6 +226,10 @@ impl Engine {
             _ => Reason::OtherRefused,
         };
         self.lose(now, reason, words);
+        if reason == Reason::AddRefused && errno == libc::ENOMEM {
+            // It had no memory at the moment. What it refuses for another reason, it refuses again.
+            self.owe_table(now, Reason::AddNotSent);
+        }
     }
 
     /// A message from the kernel was longer than there was room; it may have been a batch.

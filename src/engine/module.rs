@@ -123,8 +123,8 @@ impl Engine {
     }
 
     /// Whether the instance should be asked for its pool4 as well.
-    pub fn wants_pool4(&self) -> bool {
-        self.watch.wants_pool4()
+    pub fn wants_pool4(&self, now: Instant) -> bool {
+        self.watch.wants_pool4(now)
     }
 
     /// The instance was looked at. Returns which globals it should have instead, nothing if they

@@ -32,8 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The least time between two looks, whatever hints there are.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How many looks pass before pool4 is asked for again.
-const POOL4_PERIOD: u32 = 10;
+/// How long it takes until pool4 is asked for again.
+const POOL4_PERIOD: Duration = Duration::from_secs(30);
 
 /// How long pool4 is believed at least, whatever comes from the network.
 const POOL4_PAUSE: Duration = Duration::from_secs(1);
@@ -67,8 +67,8 @@ pub struct Watch {
     globals: Globals,
     statistics: Statistics,
     pool4: Pool4,
-    /// In how many looks pool4 is asked for again.
-    pool4_in: u32,
+    /// When pool4 is asked for again; at the next look without.
+    pool4_due: Option<Instant>,
     /// When it was asked for last.
     pool4_seen: Option<Instant>,
     /// Before that, nothing is compared with it.
@@ -104,7 +104,7 @@ impl Watch {
             globals: Globals::default(),
             statistics: Statistics::default(),
             pool4: Pool4::default(),
-            pool4_in: 0,
+            pool4_due: None,
             pool4_seen: None,
             pool4_from: None,
             refusals: (0, 0),
@@ -183,8 +183,8 @@ impl Watch {
     }
 
     /// Whether the next look should ask for pool4, which seldom changes.
-    pub fn wants_pool4(&self) -> bool {
-        self.pool4_in == 0
+    pub fn wants_pool4(&self, now: Instant) -> bool {
+        self.pool4_due.is_none_or(|due| due <= now)
     }
 
     /// Whether pool4 was asked for some time ago, so that it may be another one by now.
@@ -195,7 +195,7 @@ impl Watch {
     /// A session came whose mask is not in pool4, as it was some time ago: the next look is due at
     /// once, and asks for it. Should that fail, it is not repeated for each session.
     pub fn doubt_pool4(&mut self, now: Instant) {
-        (self.pool4_in, self.pool4_seen) = (0, Some(now));
+        (self.pool4_due, self.pool4_seen) = (None, Some(now));
         self.due = self.due.map(|_| now);
     }
 
@@ -250,6 +250,11 @@ impl Watch {
         self.globals.values.get(global)
     }
 
+    /// How many bytes of sessions make a packet full before 4.1.11, if that is known.
+    pub fn max_payload(&self) -> Option<u32> {
+        self.globals.max_payload
+    }
+
     /// The longest time that any session of it lives, in milliseconds, if that is known.
     pub fn longest_timeout(&self) -> Option<u32> {
         self.globals.longest_timeout()
@@ -300,11 +305,11 @@ impl Watch {
                 if pool4.is_too_large() && !self.pool4.is_too_large() {
                     journal.note(Event::Pool4TooLarge);
                 }
-                (self.pool4, self.pool4_in) = (pool4, POOL4_PERIOD);
-                self.pool4_seen = Some(now);
+                (self.pool4, self.pool4_seen) = (pool4, Some(now));
+                self.pool4_due = Some(now + POOL4_PERIOD);
             }
-            None if appeared => (self.pool4, self.pool4_in) = (Pool4::default(), 0),
-            None => self.pool4_in = self.pool4_in.saturating_sub(1),
+            None if appeared => (self.pool4, self.pool4_due) = (Pool4::default(), None),
+            None => (),
         }
         if self.settled {
             if was_on != self.is_on() {
@@ -424,7 +429,7 @@ impl Watch {
         self.presence = presence;
         self.globals = Globals::default();
         self.statistics = Statistics::default();
-        (self.pool4, self.pool4_in) = (Pool4::default(), 0);
+        (self.pool4, self.pool4_due) = (Pool4::default(), None);
         self.settled = false;
         self.refusals = (0, 0);
     }

@@ -84,7 +84,7 @@ impl Reactor {
             }
             return;
         }
-        match self.instance.look(&address, self.engine.wants_pool4()) {
+        match self.instance.look(&address, self.engine.wants_pool4(now)) {
             Ok(Ok(state)) => {
                 let changes = self.engine.instance_seen(now, state);
                 if !changes.is_empty() {

@@ -95,6 +95,9 @@ impl Values {
     }
 }
 
+/// The number of `ss-max-payload`, before 4.1.11.
+const MAX_PAYLOAD: u16 = 31;
+
 /// The number of the first of the timeouts, `tcp-est`.
 const FIRST_TIMEOUT: u16 = 20;
 
@@ -106,6 +109,8 @@ pub struct Globals {
     /// How long sessions live without a packet, in milliseconds: `tcp-est`, `tcp-trans`,
     /// `udp-timeout` and `icmp-timeout`, as far as they are known.
     pub timeouts: [Option<u32>; 4],
+    /// How many bytes of sessions make a packet full, before 4.1.11: `ss-max-payload`.
+    pub max_payload: Option<u32>,
 }
 
 impl Globals {
@@ -114,6 +119,10 @@ impl Globals {
         let timeout = attribute.number.checked_sub(FIRST_TIMEOUT).map(usize::from);
         if let Some(timeout) = timeout.and_then(|index| self.timeouts.get_mut(index)) {
             *timeout = attribute.u32();
+            return;
+        }
+        if attribute.number == MAX_PAYLOAD {
+            self.max_payload = attribute.u32();
             return;
         }
         let known = Global::ALL
@@ -170,6 +179,13 @@ mod tests {
         assert_eq!(globals.longest_timeout(), Some(7_200_000));
         let known = [Some(7_200_000), Some(240_000), Some(300_000), None];
         assert_eq!(globals.timeouts, known);
+    }
+
+    #[test]
+    fn what_makes_a_packet_full_is_bytes_before_4_1_11() {
+        let mut container = Vec::new();
+        put_attribute(&mut container, 31, &1452u32.to_ne_bytes());
+        assert_eq!(read(&container).max_payload, Some(1452));
     }
 
     #[test]

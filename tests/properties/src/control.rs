@@ -161,6 +161,9 @@ fn check_globals(attributes: &[Attribute<'_>]) {
             put_attribute(&mut written, number, &timeout.to_ne_bytes());
         }
     }
+    if let Some(payload) = globals.max_payload {
+        put_attribute(&mut written, 31, &payload.to_ne_bytes());
+    }
     for global in Global::ALL {
         if let Some(value) = globals.values.get(global) {
             assert!(is_one_line(&global.text(value)));

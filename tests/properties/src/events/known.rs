@@ -271,10 +271,10 @@ impl Known {
     }
 
     /// The engine sees it like that.
-    pub fn check(&self, engine: &Engine) {
+    pub fn check(&self, now: Instant, engine: &Engine) {
         assert_eq!(engine.looks_for_instance(), self.is_missing());
         // Unless it is known, it is asked for.
-        assert!(self.pool4.is_some() || engine.wants_pool4());
+        assert!(self.pool4.is_some() || engine.wants_pool4(now));
         let due = engine.look_due();
         if self.refusals.0 > 0 {
             // Each refusal is a line in the kernel's log.

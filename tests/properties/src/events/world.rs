@@ -422,7 +422,7 @@ impl World {
         assert!(self.engine.flush_due().is_none() || self.flushes > 0);
         let is_asked = self.engine.has_module() && !self.is_foreign();
         assert_eq!(self.engine.look_due().is_some(), is_asked);
-        self.known.check(&self.engine);
+        self.known.check(self.time(), &self.engine);
     }
 
     /// The operator is told in lines, and of the same not too often.

@@ -39,7 +39,7 @@ impl World {
     pub(super) fn look_once(&mut self) {
         let now = self.time();
         assert!(self.engine.has_module() && !self.is_foreign());
-        self.known.check(&self.engine);
+        self.known.check(self.time(), &self.engine);
         if self.engine.looks_for_instance() {
             match self.instance.is_there() {
                 Ok(Ok(is_there)) => {
@@ -52,7 +52,7 @@ impl World {
                 Err(error) => self.look_failed(&error),
             }
         } else {
-            match self.instance.look(self.engine.wants_pool4()) {
+            match self.instance.look(self.engine.wants_pool4(now)) {
                 Ok(Ok(state)) => {
                     let changes = self.known.learn(now, &state);
                     assert_eq!(self.engine.instance_seen(now, state), changes);
@@ -65,7 +65,7 @@ impl World {
                 Err(error) => self.look_failed(&error),
             }
         }
-        self.known.check(&self.engine);
+        self.known.check(self.time(), &self.engine);
     }
 
     fn acknowledge_first(&mut self) {

@@ -92,7 +92,7 @@ impl World {
         if expected.asks {
             assert_eq!(lost(&self.engine), lost_before);
             self.known.doubt_pool4(now);
-            assert!(self.engine.look_due() == Some(now) && self.engine.wants_pool4());
+            assert!(self.engine.look_due() == Some(now) && self.engine.wants_pool4(now));
             self.look_once();
             lost_before = lost(&self.engine);
             expected = self.expect_again(expected);

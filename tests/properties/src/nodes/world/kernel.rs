@@ -172,7 +172,7 @@ impl World {
             }
             return;
         }
-        match self.instance.look(self.engine.wants_pool4()) {
+        match self.instance.look(self.engine.wants_pool4(now)) {
             Ok(Ok(state)) => {
                 let changes = self.engine.instance_seen(now, state);
                 if !changes.is_empty() {
