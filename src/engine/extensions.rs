@@ -10,7 +10,7 @@ use super::{Engine, Event, FromNetwork, Reason};
 use crate::outbox::{Kind, Outbox, Taken};
 use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
 use crate::wire::Malformed;
-use crate::wire::extension::{self, Datagram, Header};
+use crate::wire::extension::{Datagram, Header};
 use crate::wire::globals::Global;
 use crate::wire::request::Add;
 use crate::wire::session::Format;
@@ -217,7 +217,7 @@ impl Engine {
             }
             Datagram::Message(header) => {
                 let heard = sync.on_message(now, source, header, contents);
-                if header.kind == extension::Kind::Pull && sync.gives_table() {
+                if sync.take_table_asked() {
                     // Whether it is another instance's by now, a look tells; the parts come after that.
                     self.watch.look_again(now);
                 }

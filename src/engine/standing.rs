@@ -81,7 +81,7 @@ impl Serialize for Standing {
 
 /// How many lines there are at once, and one more each [`PAUSE`] after that.
 const BURST: u32 = 20;
-const PAUSE: Duration = Duration::from_secs(6);
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// How many lines about the group, or about a standing, there may be.
 pub(super) fn budget(now: Instant) -> Budget {

@@ -22,6 +22,11 @@ pub const WINDOW: u8 = 16;
 const BURST: u32 = 32;
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// The instance is looked at when somebody asks for the beginning or the end of its table: so often at once,
+/// and after that once each [`LOOK`]. One who asks when that is spent asks again.
+const LOOKS: u32 = 8;
+const LOOK: Duration = Duration::from_millis(50);
+
 /// What one other node wants.
 #[derive(Clone, Copy, Debug)]
 struct Give {
@@ -40,6 +45,9 @@ pub struct Giving {
     /// The least time between two who do.
     interval: Duration,
     budget: Budget,
+    /// Whether somebody has asked for the first part of it, or for the last ones.
+    was_asked: bool,
+    looks: Budget,
 }
 
 impl Giving {
@@ -49,6 +57,8 @@ impl Giving {
             begun: None,
             interval,
             budget: Budget::new(now, PAUSE, BURST),
+            was_asked: false,
+            looks: Budget::new(now, LOOK, LOOKS),
         }
     }
 
@@ -59,11 +69,18 @@ impl Giving {
 
     /// `to` asks for parts. One who comes too early, or is one too many, asks again.
     pub fn ask(&mut self, now: Instant, to: Node, pull: &Pull) {
-        if (pull.protocol, pull.after) == START {
-            let begun = self.begun.filter(|&(_, by)| by != to);
-            if begun.is_some_and(|(when, _)| now < when + self.interval) {
+        let begins = (pull.protocol, pull.after) == START;
+        let begun = self.begun.filter(|&(_, by)| begins && by != to);
+        if begun.is_some_and(|(when, _)| now < when + self.interval) {
+            return;
+        }
+        if begins || following(pull.protocol).is_none() {
+            if !self.looks.spend(now) {
                 return;
             }
+            self.was_asked = true;
+        }
+        if begins {
             self.begun = Some((now, to));
         }
         self.gives.retain(|give| give.to != to);
@@ -75,6 +92,11 @@ impl Giving {
                 left: pull.parts.min(WINDOW),
             });
         }
+    }
+
+    /// Whether somebody has asked for where it begins, or ends, since this was asked last.
+    pub fn take_asked(&mut self) -> bool {
+        std::mem::take(&mut self.was_asked)
     }
 
     /// There is no table to give.
@@ -118,8 +140,9 @@ impl Giving {
         give.after = stretch.last;
         if stretch.last.is_none() {
             match following(give.protocol) {
-                Some(protocol) => give.protocol = protocol,
-                None => give.left = 0,
+                Some(protocol) if following(protocol).is_some() => give.protocol = protocol,
+                // Before the last one, the instance is looked at: so it has to be asked for.
+                _ => give.left = 0,
             }
         }
         if give.left == 0 {

@@ -1,43 +1,149 @@
-//! The nodes that are not heard any more.
+//! The nodes that are not heard, or not any more.
 //!
 //! When a part of the group comes back that was cut off, it may have heard more of a node that has died
-//! meanwhile.
+//! meanwhile, or of one that lived and died there.
+
+use std::time::{Duration, Instant};
 
 use super::serial::ahead;
 use crate::wire::extension::Node;
 
-/// How many are remembered: the latest.
+/// How many of each kind are remembered: the latest.
 const MOST: usize = 32;
 
-/// Those who are gone, and the latest number that each is known to have sent.
+/// What a node told last before it was gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The latest number that it is known to have sent.
+    pub number: u32,
+    /// How many holes it had, if it said so.
+    pub holes: Option<u32>,
+}
+
+/// One who is not heard.
+#[derive(Debug)]
+struct Unheard {
+    node: Node,
+    /// What it told last; nothing if it never was heard here.
+    last: Option<Last>,
+    /// Since when it is not heard, or was heard of.
+    since: Instant,
+    /// Who was found to have had more of it.
+    told: Vec<Told>,
+}
+
+/// What another one has of it.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    other: Node,
+    /// Up to which number, when its table was needed for that.
+    read: u32,
+    /// Up to which by now.
+    has: u32,
+}
+
+/// Those who are not heard.
 #[derive(Debug, Default)]
-pub struct Gone(Vec<(Node, u32)>);
+pub struct Gone {
+    gone: Vec<Unheard>,
+    never_heard: Vec<Unheard>,
+}
+
+fn remember(list: &mut Vec<Unheard>, now: Instant, node: Node, last: Option<Last>) {
+    if list.len() >= MOST {
+        list.remove(0);
+    }
+    list.push(Unheard {
+        node,
+        last,
+        since: now,
+        told: Vec::new(),
+    });
+}
 
 impl Gone {
-    /// A node is gone that had sent up to that number.
-    pub fn remember(&mut self, node: Node, number: u32) {
-        if self.0.len() >= MOST {
-            self.0.remove(0);
+    /// A node is gone.
+    pub fn remember(&mut self, now: Instant, node: Node, last: Last) {
+        remember(&mut self.gone, now, node, Some(last));
+    }
+
+    /// A node is there; tells what was known of it, if it was gone.
+    pub fn forget(&mut self, node: Node) -> Option<Last> {
+        self.never_heard.retain(|one| one.node != node);
+        let index = self.gone.iter().position(|gone| gone.node == node)?;
+        self.gone.remove(index).last
+    }
+
+    /// `other` has that number of a node that is not heard. If that is more than what was known of it, tells
+    /// since when it is lacking, once of each other: where the other still hears it, the number grows all the
+    /// time. Of one that never was heard, it is told after `patience`, for it may have just begun.
+    pub fn had_more(
+        &mut self,
+        now: Instant,
+        patience: Duration,
+        node: Node,
+        (other, number): (Node, u32),
+    ) -> Option<Instant> {
+        let one = self.find(now, node);
+        let (is_more, since) = match one.last {
+            Some(last) => (ahead(last.number, number) > 0, now),
+            None => (number != 0 && now >= one.since + patience, one.since),
+        };
+        (is_more && one.tell(other, number)).then_some(since)
+    }
+
+    /// The table of `other` is read anyway, and has what it has of a node.
+    pub fn reads(&mut self, now: Instant, node: Node, (other, number): (Node, u32)) {
+        let one = self.find(now, node);
+        if one.last.is_none() {
+            one.tell(other, number);
         }
-        self.0.push((node, number));
     }
 
-    /// It is there again.
-    pub fn forget(&mut self, node: Node) {
-        self.0.retain(|&(gone, _)| gone != node);
-    }
-
-    /// Somebody has that number of a node. Tells, once, whether it is gone and had sent less as far as was
-    /// known.
-    pub fn had_more(&mut self, node: Node, number: u32) -> bool {
-        let found = self.0.iter_mut().find(|(gone, _)| *gone == node);
-        found.is_some_and(|(_, known)| {
-            let is_more = ahead(*known, number) > 0;
-            if is_more {
-                *known = number;
+    /// `other` hears those by now. Tells, once, whether it heard more of another one after its table was
+    /// needed for that.
+    pub fn had_more_meanwhile(&mut self, other: Node, hears: impl Fn(Node) -> bool) -> bool {
+        let mut had_more = false;
+        let all = self.gone.iter_mut().chain(&mut self.never_heard);
+        for one in all.filter(|one| !hears(one.node)) {
+            for told in one.told.iter_mut().filter(|told| told.other == other) {
+                had_more |= ahead(told.read, told.has) > 0;
+                told.read = told.has;
             }
-            is_more
-        })
+        }
+        had_more
+    }
+
+    /// What is known of one that is not heard.
+    fn find(&mut self, now: Instant, node: Node) -> &mut Unheard {
+        let of = |list: &[Unheard]| list.iter().position(|one| one.node == node);
+        if let Some(index) = of(&self.gone) {
+            return &mut self.gone[index];
+        }
+        let index = of(&self.never_heard).unwrap_or_else(|| {
+            remember(&mut self.never_heard, now, node, None);
+            self.never_heard.len() - 1
+        });
+        &mut self.never_heard[index]
+    }
+}
+
+impl Unheard {
+    /// `other` has it up to that number; tells whether it had nothing of it before.
+    fn tell(&mut self, other: Node, number: u32) -> bool {
+        if let Some(told) = self.told.iter_mut().find(|told| told.other == other) {
+            told.has = number;
+            return false;
+        }
+        if self.told.len() >= MOST {
+            self.told.remove(0);
+        }
+        self.told.push(Told {
+            other,
+            read: number,
+            has: number,
+        });
+        true
     }
 }
 
@@ -45,24 +151,78 @@ impl Gone {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_others_have_of_a_node_that_is_gone_is_more_once() {
-        let mut gone = Gone::default();
-        gone.remember(7, 5);
-        assert!(!gone.had_more(7, 5) && !gone.had_more(8, 9));
-        assert!(gone.had_more(7, 6));
-        assert!(!gone.had_more(7, 6));
-        gone.forget(7);
-        assert!(!gone.had_more(7, 7));
+    const OTHERS: [Node; 2] = [20, 21];
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn last(number: u32) -> Last {
+        Last {
+            number,
+            holes: Some(1),
+        }
     }
 
     #[test]
-    fn of_many_the_latest_are_remembered() {
-        let mut gone = Gone::default();
-        for node in 0..=MOST as Node {
-            gone.remember(node, 1);
+    fn what_others_have_of_a_node_that_is_gone_is_more_once_of_each() {
+        let (mut gone, now) = (Gone::default(), Instant::now());
+        gone.remember(now, 7, last(5));
+        let mut had_more = |other, number| gone.had_more(now, SECOND, 7, (other, number));
+        assert_eq!(had_more(OTHERS[0], 5), None);
+        for other in OTHERS {
+            assert_eq!(had_more(other, 6), Some(now), "{other}");
+            assert_eq!(had_more(other, 7), None, "{other}");
         }
-        assert_eq!(gone.0.len(), MOST);
-        assert!(!gone.had_more(0, 2) && gone.had_more(MOST as Node, 2));
+        let forgotten = [gone.forget(7), gone.forget(7)];
+        assert_eq!(forgotten, [Some(last(5)), None]);
+    }
+
+    #[test]
+    fn what_others_have_of_a_node_that_never_was_heard_is_more_after_a_while() {
+        let (mut gone, start) = (Gone::default(), Instant::now());
+        let mut had_more = |milliseconds, other, number| {
+            let now = start + Duration::from_millis(milliseconds);
+            gone.had_more(now, SECOND, 7, (other, number))
+        };
+        assert_eq!(had_more(0, OTHERS[0], 3), None);
+        assert_eq!(had_more(999, OTHERS[0], 3), None, "it may have just begun");
+        assert_eq!(had_more(1000, OTHERS[0], 3), Some(start));
+        assert_eq!(had_more(2000, OTHERS[0], 4), None, "that was told");
+        assert_eq!(had_more(2000, OTHERS[1], 0), None, "it has told nothing");
+        assert_eq!(had_more(2000, OTHERS[1], 1), Some(start));
+        assert_eq!(gone.forget(7), None, "it never was there");
+    }
+
+    #[test]
+    fn what_others_have_of_a_node_is_no_more_if_their_tables_are_read_anyway() {
+        let (mut gone, start) = (Gone::default(), Instant::now());
+        gone.reads(start, 7, (OTHERS[0], 3));
+        let later = start + SECOND;
+        let had_more = OTHERS.map(|other| gone.had_more(later, SECOND, 7, (other, 3)));
+        assert_eq!(had_more, [None, Some(start)]);
+    }
+
+    #[test]
+    fn when_another_one_does_not_hear_it_any_more_it_had_more_if_the_number_has_grown() {
+        let (mut gone, now) = (Gone::default(), Instant::now());
+        gone.remember(now, 7, last(5));
+        for (number, expected) in [(6, false), (8, true)] {
+            gone.had_more(now, SECOND, 7, (OTHERS[0], number));
+            assert!(!gone.had_more_meanwhile(OTHERS[0], |node| node == 7));
+            assert!(!gone.had_more_meanwhile(OTHERS[1], |_| false));
+            let had_more = gone.had_more_meanwhile(OTHERS[0], |_| false);
+            assert_eq!(had_more, expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn of_many_the_latest_are_remembered_and_those_who_never_were_there_displace_none() {
+        let (mut gone, now) = (Gone::default(), Instant::now());
+        let most = MOST as Node;
+        for node in 0..=most {
+            gone.remember(now, node, last(1));
+            gone.had_more(now, SECOND, 1000 + node, (99, 1));
+        }
+        assert_eq!([gone.gone.len(), gone.never_heard.len()], [MOST; 2]);
+        assert_eq!(gone.had_more(now, SECOND, most, (99, 2)), Some(now));
+        assert_eq!(gone.had_more(now, SECOND, 0, (99, 2)), None);
     }
 }

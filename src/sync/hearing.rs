@@ -143,11 +143,13 @@ impl Sync {
             Kind::Repeat => return None,
             Kind::Hello | Kind::Ask | Kind::Pull | Kind::Table => header.number,
         };
+        let last = self.gone.forget(header.node);
         if self.peers.len() >= MOST_PEERS {
             return None;
         }
-        self.gone.forget(header.node);
         let mut peer = Peer::new(header.node, source, now, before);
+        // While it was not heard, it may have told much to others.
+        (peer.is_newcomer, peer.before) = (last.is_none(), last);
         if self.kernel.is_some() {
             peer.miss(now);
         }
@@ -186,12 +188,12 @@ impl Sync {
         let arrival = self.peers[index].received.announced(header.number);
         self.lack(now, index, arrival);
         match header.kind {
-            Kind::Hello => self.on_hello(now, index, message)?,
-            Kind::Ask => self.on_ask(now, &Ask::read(message)?),
+            Kind::Hello => self.on_hello(now, index, header.number, message)?,
+            Kind::Ask => self.on_ask(now, index, &Ask::read(message)?),
             Kind::Pull => self.on_pull(now, header.node, &Pull::read(message)?),
             Kind::Table => {
                 let stretch = TableHeader::read(message)?;
-                return Ok(self.on_part(index, header.number, stretch));
+                return Ok(self.on_part(now, index, header.number, stretch));
             }
             Kind::Sessions | Kind::Repeat => (),
         }
@@ -218,21 +220,39 @@ impl Sync {
         }
     }
 
-    fn on_hello(&mut self, now: Instant, index: usize, message: &[u8]) -> Result<(), Malformed> {
+    fn on_hello(
+        &mut self,
+        now: Instant,
+        index: usize,
+        number: u32,
+        message: &[u8],
+    ) -> Result<(), Malformed> {
         let (hello, reports) = Hello::read(message)?;
+        self.peers[index].remember(&hello);
+        let arrival = self.peers[index].received.announced(number);
+        self.lack(now, index, arrival);
         let serves = self.kernel.is_some();
         let peer = &mut self.peers[index];
         let had_holes = peer.hello.map_or(hello.holes, |before| before.holes);
-        if ahead(had_holes, hello.holes) < 0 {
-            // A later one has overtaken it: what it tells is not so any more.
+        if !peer.may_have(hello.holes) {
+            // What it tells is not so any more.
             return Ok(());
         }
         let has_more_holes = ahead(had_holes, hello.holes) > 0;
-        let was_needed = peer.need.is_some();
+        // What it has told since then, it can repeat.
+        let was_needed = peer.need.map(|need| need.up_to);
         if peer.hello.replace(hello).is_none() {
-            peer.is_newcomer = !peer.standing().is_some_and(Standing::may_take_over);
+            peer.is_newcomer &= !peer.standing().is_some_and(Standing::may_take_over);
         }
         peer.take_reports(reports.iter());
+        let has = peer.reports_of(self.node);
+        if has.is_some_and(|has| ahead(self.told_of_another, has.number) >= 0)
+            && std::mem::take(&mut peer.asked_of_another)
+            && serves
+        {
+            // By now it has what this node's own instance does not.
+            peer.miss(now);
+        }
         let given_up = peer.received.give_up_before(hello.oldest);
         self.tally.given_up += u64::from(given_up);
         let is_needed = given_up > 0 || has_more_holes || peer.hides_something();
@@ -245,11 +265,12 @@ impl Sync {
             let wait = self.random.up_to(ANSWER);
             self.hellos.hasten(now + wait);
         }
+        let up_to = was_needed.unwrap_or_else(|| peer.received.high());
         if lost_table {
-            self.seek_elsewhere(now, index);
-        } else if has_more_holes && was_needed && serves {
+            self.seek_elsewhere(now, index, up_to);
+        } else if has_more_holes && was_needed.is_some() && serves {
             // It may serve another instance by now, and what was to be read is gone with the one before.
-            self.seek_from_one(now, index);
+            self.seek_from_one(now, index, up_to);
         }
         self.follow_reports(now, index);
         self.plan(now);
@@ -258,12 +279,17 @@ impl Sync {
 
     /// What that node has of others they have sent. One that died may have told it to nobody else here.
     fn follow_reports(&mut self, now: Instant, index: usize) {
+        let peer = &mut self.peers[index];
+        let hears = |node| peer.reports.iter().any(|report| report.node == node);
+        if self.kernel.is_some() && self.gone.had_more_meanwhile(peer.node, hears) {
+            peer.miss_of_the_gone(now);
+        }
         for at in 0..self.peers[index].reports.len() {
             let report = self.peers[index].reports[at];
             let Report { node, number, .. } = report;
             let Some(other) = self.find(node) else {
-                if self.gone.had_more(node, number) && self.kernel.is_some() {
-                    self.peers[index].miss_of_the_gone(now);
+                if node != self.node && self.kernel.is_some() {
+                    self.follow_unheard(now, index, report);
                 }
                 continue;
             };
@@ -273,37 +299,58 @@ impl Sync {
         }
     }
 
-    /// What is lacking of a node cannot be had of it any more: one that has everything of it gives its
-    /// table. If none says so, each may have something: who has gaps as well does not tell what it has
-    /// behind them.
-    pub(super) fn seek_elsewhere(&mut self, now: Instant, index: usize) {
-        let is_found = self.seek_from_one(now, index);
+    /// A node has something of one that is not heard: only its table has it.
+    fn follow_unheard(&mut self, now: Instant, index: usize, report: Report) {
+        let patience = self.options.period;
         let peer = &mut self.peers[index];
-        let node = peer.node;
-        peer.want_nothing();
-        let others = self.peers.iter_mut().filter(|_| !is_found);
-        for other in others.filter(|other| other.node != node && other.has_table()) {
-            other.miss_of_the_gone(now);
+        let has = (peer.node, report.number);
+        let lacking = self.gone.had_more(now, patience, report.node, has);
+        if let Some(since) = lacking {
+            peer.miss_of_the_gone(since);
+        } else if peer.need.is_some() && peer.reading.is_none() {
+            self.gone.reads(now, report.node, has);
         }
     }
 
-    /// One who says that it has everything of a node gives its table for it; tells whether there is one.
-    fn seek_from_one(&mut self, now: Instant, index: usize) -> bool {
-        let (node, high) = (self.peers[index].node, self.peers[index].received.high());
+    /// What is lacking of a node up to that number cannot be had of it any more: one that has all that gives its
+    /// table. If none says so, each may have something: who has gaps as well does not tell what it has
+    /// behind them.
+    pub(super) fn seek_elsewhere(&mut self, now: Instant, index: usize, up_to: u32) {
+        let is_found = self.seek_from_one(now, index, up_to);
+        let since = self.peers[index].missing_since().unwrap_or(now);
+        let peer = &mut self.peers[index];
+        let node = peer.node;
+        peer.want_no_table();
+        let others = self.peers.iter_mut().filter(|_| !is_found);
+        for other in others.filter(|other| other.node != node && other.has_table()) {
+            other.miss_of_the_gone(since);
+        }
+    }
+
+    /// One who says that it has everything of a node up to that number gives its table for it; tells whether
+    /// there is one.
+    fn seek_from_one(&mut self, now: Instant, index: usize, up_to: u32) -> bool {
+        let node = self.peers[index].node;
         let has_everything = |other: &&mut Peer| {
             let has = other.reports_of(node).filter(|_| other.has_table());
-            other.node != node && has.is_some_and(|has| ahead(high, has) >= 0)
+            other.node != node && has.is_some_and(|has| ahead(up_to, has.number) >= 0)
         };
-        let Some(one) = self.peers.iter_mut().find(has_everything) else {
+        let since = self.peers[index].missing_since().unwrap_or(now);
+        let candidates = self.peers.iter_mut().filter(has_everything);
+        // What a hole hid, not all may have.
+        let holes = |other: &&mut Peer| other.reports_of(node).map_or(0, |has| has.holes);
+        let Some(one) = candidates.max_by(|a, b| ahead(holes(b), holes(a)).cmp(&0)) else {
             return false;
         };
-        one.miss_of_the_gone(now);
+        one.miss_of_the_gone(since);
         true
     }
 
-    fn on_ask(&mut self, now: Instant, ask: &Ask<'_>) {
+    fn on_ask(&mut self, now: Instant, index: usize, ask: &Ask<'_>) {
         if ask.of == self.node {
             for range in ask.ranges.iter() {
+                let is_of_another = ahead(*range.start(), self.told_of_another) >= 0;
+                self.peers[index].asked_of_another |= is_of_another;
                 self.repeats.want(range, &self.ring);
             }
             return;
@@ -344,30 +391,22 @@ impl Sync {
     }
 
     /// A part of a node's table came, which serves whoever asked for it.
-    fn on_part(&mut self, index: usize, number: u32, stretch: Stretch) -> Contents {
+    fn on_part(&mut self, now: Instant, index: usize, number: u32, stretch: Stretch) -> Contents {
+        if self.peers[index].need.is_none() || self.kernel.is_none() {
+            return Contents::Nothing;
+        }
+        let Some(holes) = self.holes_of_part(now, index, stretch.holes) else {
+            return Contents::Nothing;
+        };
         let peer = &mut self.peers[index];
-        if peer.need.is_none() || self.kernel.is_none() {
-            return Contents::Nothing;
-        }
-        let told = peer.hello.map_or(0, |hello| hello.holes);
-        let since = stretch.holes.wrapping_sub(told as u8) as i8;
-        if since < 0 {
-            // A hello that overtook it told of something that is not in it.
-            return Contents::Nothing;
-        }
-        let holes = told.wrapping_add(since.unsigned_abs().into());
         if peer.reading.as_ref().is_some_and(|r| r.holes != holes) {
-            // Something is in the table by now that was not, or it is another one: from the first session
-            // on again.
-            peer.reading = None;
+            peer.outdate_reading();
+            if let Some(reading) = &mut peer.reading {
+                reading.holes = holes;
+            }
         }
         if peer.reading.is_none() && Reading::begins_with(&stretch) {
-            // What it had of others before its hole, it may have no more.
-            let reports = match since {
-                0 => peer.reports.clone(),
-                _ => Vec::new(),
-            };
-            peer.reading = Some(Reading::new(number, holes, reports));
+            peer.reading = Some(Reading::new(number, holes, peer.reports.clone()));
         }
         let is_wanted = peer.reading.as_ref().is_some_and(|r| r.wants(&stretch));
         let node = peer.node;
@@ -375,6 +414,25 @@ impl Sync {
             true => Contents::Sessions(TableHeader::SIZE, Some(Part { node, stretch })),
             false => Contents::Nothing,
         }
+    }
+
+    /// How many holes a node had when it gave a part of its table, of whose number this is the last byte.
+    /// Nothing if a hello that overtook it told of something that is not in it.
+    fn holes_of_part(&mut self, now: Instant, index: usize, last_byte: u8) -> Option<u32> {
+        let peer = &mut self.peers[index];
+        let told = &mut peer.hello.as_mut()?.holes;
+        let more = last_byte.wrapping_sub(*told as u8) as i8;
+        if more > 0 {
+            // No hello has said so yet.
+            *told = told.wrapping_add(more.unsigned_abs().into());
+            // What it had of others before, it may have no more.
+            peer.reports.clear();
+            let up_to = peer.need.map_or(peer.received.high(), |need| need.up_to);
+            peer.miss(now);
+            self.seek_from_one(now, index, up_to);
+        }
+        let told = self.peers[index].hello?.holes;
+        (more >= 0).then_some(told)
     }
 
     /// That part, of so many sessions, has been compared with the kernel's table and will be added.
@@ -389,7 +447,7 @@ impl Sync {
         };
         self.tally.parts_taken += 1;
         let progress = reading.took(&part.stretch, sessions);
-        let all = reading.parts >= u32::from(giving::WINDOW);
+        let all = reading.parts >= u32::from(giving::WINDOW) || reading.is_at_the_last();
         self.pulling.came(now, part.node, all, jitter);
         if progress == Progress::Done {
             self.finish(index);
@@ -402,7 +460,7 @@ impl Sync {
     /// node had of others.
     fn finish(&mut self, index: usize) {
         let peer = &mut self.peers[index];
-        let Some(reading) = peer.reading.take() else {
+        let Some(reading) = peer.end_reading().filter(|reading| !reading.is_outdated) else {
             return;
         };
         let news = News::TableRead(peer.node, peer.source, reading.sessions);

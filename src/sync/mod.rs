@@ -13,6 +13,7 @@ mod giving;
 mod gone;
 mod hearing;
 mod hellos;
+mod holes;
 mod merge;
 mod pacing;
 mod peer;
@@ -42,6 +43,7 @@ use crate::wire::extension::{Header, Kind, Node};
 use giving::Giving;
 use gone::Gone;
 use hellos::Hellos;
+use holes::Holes;
 use pacing::Pacing;
 use pulling::Pulling;
 use random::Random;
@@ -142,8 +144,7 @@ pub struct Sync {
     node: Node,
     /// That of the last datagram of sessions.
     number: u32,
-    /// How often something of the own updates was lost that only the table has.
-    holes: u32,
+    holes: Holes,
     ring: Ring,
     peers: Vec<Peer>,
     gone: Gone,
@@ -156,6 +157,8 @@ pub struct Sync {
     strangers: Strangers,
     /// Which instance's table is served, if any.
     kernel: Option<u32>,
+    /// Up to which number another one's sessions were told.
+    told_of_another: u32,
     /// How many sessions it had when it was looked at last.
     sessions: u32,
     /// When time was told last.
@@ -177,7 +180,7 @@ impl Sync {
             options,
             node: random.next() as Node,
             number: 0,
-            holes: 0,
+            holes: Holes::default(),
             ring: Ring::new(options.ring, 0),
             peers: Vec::new(),
             gone: Gone::default(),
@@ -189,6 +192,7 @@ impl Sync {
             pacing: Pacing::default(),
             strangers: Strangers::default(),
             kernel: None,
+            told_of_another: 0,
             sessions: 0,
             now,
             listens_until: now + options.period * 3,
@@ -251,9 +255,9 @@ impl Sync {
         &self.tally
     }
 
-    /// Whether anybody waits for the own table.
-    pub fn gives_table(&self) -> bool {
-        self.giving.due().is_some()
+    /// Whether somebody has asked for the beginning or the end of the own table since this was asked last.
+    pub fn take_table_asked(&mut self) -> bool {
+        self.giving.take_asked()
     }
 
     /// How many ranges wait to be repeated, and how many nodes for the table.
@@ -285,8 +289,14 @@ impl Sync {
 
     /// Some of the own updates are lost for good: the others have to read the table.
     pub fn lost_own(&mut self, now: Instant) {
-        self.holes = self.holes.wrapping_add(1);
-        self.hellos.hasten(now);
+        self.holes.lose(now);
+        self.tell_hole(now);
+    }
+
+    fn tell_hole(&mut self, now: Instant) {
+        if self.holes.elapse(now) {
+            self.hellos.hasten(now);
+        }
     }
 
     /// Which instance is served, by a number that is another one for each, and how many sessions it has.
@@ -301,7 +311,8 @@ impl Sync {
         self.was_complete = false;
         if kernel.is_some() {
             // What it translated before it was looked at, it told to nobody.
-            self.holes = self.holes.wrapping_add(1);
+            self.holes.renew();
+            self.told_of_another = self.number;
         }
         self.hellos.hasten(now);
         self.pulling.end();
@@ -341,6 +352,15 @@ impl Sync {
     /// What an operator should know, the oldest first.
     pub fn news(&mut self) -> std::vec::Drain<'_, News> {
         self.news.drain(..)
+    }
+
+    /// For tests: all tables were read.
+    #[cfg(test)]
+    pub(crate) fn read_all(&mut self) {
+        for peer in &mut self.peers {
+            let number = peer.received.high();
+            peer.has_read(number, 0);
+        }
     }
 
     fn find(&self, node: Node) -> Option<usize> {

@@ -24,7 +24,7 @@ const STANDSTILL: Duration = Duration::from_secs(3);
 
 fn is_behind(peer: &Peer, node: u32, ring: &Ring) -> bool {
     let has = peer.reports_of(node);
-    has.is_some_and(|has| ring.bytes_after(has) > ring.size() / 2)
+    has.is_some_and(|has| ring.bytes_after(has.number) > ring.size() / 2)
 }
 
 impl Sync {
@@ -37,9 +37,12 @@ impl Sync {
             peer.is_excused &= is_behind;
             if is_behind && !peer.is_excused {
                 waits = true;
-                progress = progress.wrapping_add(peer.reports_of(node).unwrap_or_default());
+                let has = peer.reports_of(node).map_or(0, |has| has.number);
+                progress = progress.wrapping_add(has);
             }
         }
+        // There is no queue that has room.
+        waits &= bound != Some(Duration::ZERO);
         if !waits {
             self.pacing = Pacing::default();
             return false;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::gone::Last;
 use super::reading::Reading;
 use super::received::Received;
 use super::serial::{ahead, later};
@@ -18,6 +19,9 @@ const MOST_REPORTS: usize = 32;
 
 /// How far ahead of what is known of a node no number is that it has told.
 const FAR: i32 = 1 << 16;
+
+/// So many hellos in a row are not overtaken by one.
+const MOST_OVERTAKEN: u8 = 4;
 
 /// The longest time between two requests for what is lacking, and the shortest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -69,6 +73,8 @@ pub struct Peer {
     pub hello: Option<Hello>,
     /// Which of its datagrams have come.
     pub received: Received,
+    /// How many hellos in a row one with more holes has overtaken.
+    overtaken: u8,
     /// What it has of others, as it said last; of those that it has wholly.
     pub reports: Vec<Report>,
     /// What only its table has, if that is known to be lacking.
@@ -77,6 +83,8 @@ pub struct Peer {
     pub covered: Option<u32>,
     /// How far that was read.
     pub reading: Option<Reading>,
+    /// Whether that was begun anew: it will not be another time, or it would never come to its end.
+    began_anew: bool,
     /// Since when something is lacking that it can repeat.
     pub lacking_since: Option<Instant>,
     /// When that is asked for.
@@ -93,6 +101,10 @@ pub struct Peer {
     pub was_read_elsewhere: bool,
     /// Whether the kernel does not wait for it any more until it follows again.
     pub is_excused: bool,
+    /// Whether it asked for something that this node's instance does not have, for the one before told it.
+    pub asked_of_another: bool,
+    /// What it had told before it was gone, until its table was read.
+    pub before: Option<Last>,
 }
 
 impl Peer {
@@ -103,11 +115,13 @@ impl Peer {
             source,
             heard: now,
             hello: None,
+            overtaken: 0,
             received: Received::up_to(number),
             reports: Vec::new(),
             need: None,
             covered: None,
             reading: None,
+            began_anew: false,
             lacking_since: None,
             asking: Asking::default(),
             lost: 0,
@@ -116,15 +130,46 @@ impl Peer {
             is_newcomer: true,
             was_read_elsewhere: false,
             is_excused: false,
+            asked_of_another: false,
+            before: None,
         }
     }
 
     /// When it counts as gone, if nothing comes from it; `period` is for one that did not tell its own.
     pub fn gone_at(&self, period: Duration) -> Instant {
+        self.heard + self.period(period) * SILENT_PERIODS
+    }
+
+    /// When its next hello is overdue.
+    pub fn silent_at(&self, period: Duration) -> Instant {
+        self.heard + self.period(period).mul_f64(1.5)
+    }
+
+    fn period(&self, default: Duration) -> Duration {
         let told = self.hello.map(|hello| hello.period.into());
-        let period = told.map_or(period, Duration::from_millis);
-        self.heard
-            + period.clamp(Duration::from_millis(50), Duration::from_secs(60)) * SILENT_PERIODS
+        let period = told.map_or(default, Duration::from_millis);
+        period.clamp(Duration::from_millis(50), Duration::from_secs(60))
+    }
+
+    /// What it told last.
+    pub fn last(&self) -> Last {
+        Last {
+            number: self.received.high(),
+            holes: self.hello.map(|hello| hello.holes),
+        }
+    }
+
+    /// It has come back, and says hello. If its table is not the one any more that it was, it may still repeat
+    /// what it told meanwhile.
+    pub fn remember(&mut self, hello: &Hello) {
+        let is_other = |before: &Last| {
+            let is_without = Standing::from_number(hello.standing) == Some(Standing::WithoutKernel);
+            is_without || before.holes.is_some_and(|holes| holes != hello.holes)
+        };
+        if let Some(before) = self.before.filter(is_other) {
+            self.received = Received::up_to(before.number);
+            self.before = None;
+        }
     }
 
     /// How it says that it is.
@@ -146,15 +191,16 @@ impl Peer {
 
     /// Something is lacking that only its table has: whatever it has told by now. It goes on repeating
     /// what it has told, for its table may be that of another instance by now.
-    pub fn miss(&mut self, now: Instant) {
+    pub fn miss(&mut self, since: Instant) {
+        // What was read of the table so far may be older than that.
+        self.outdate_reading();
         let up_to = self.received.high();
         let need = self.need.get_or_insert(Need {
             up_to,
-            since: now,
+            since,
             is_of_the_gone: false,
         });
-        // What was read of the table so far may be older than that.
-        self.reading = None;
+        need.since = need.since.min(since);
         // One number that was far beyond all others was none of this node's.
         need.up_to = match ahead(up_to, need.up_to) > FAR {
             true => up_to,
@@ -162,19 +208,39 @@ impl Peer {
         };
     }
 
-    /// What it heard of one that is gone is lacking.
-    pub fn miss_of_the_gone(&mut self, now: Instant) {
-        self.miss(now);
+    /// Something is in the table by now that was not when the reading of it began, or it is another one.
+    pub fn outdate_reading(&mut self) {
+        match &mut self.reading {
+            Some(reading) if self.began_anew => reading.is_outdated = true,
+            Some(_) => (self.reading, self.began_anew) = (None, true),
+            None => (),
+        }
+    }
+
+    /// The reading came to its end.
+    pub fn end_reading(&mut self) -> Option<Reading> {
+        self.began_anew = false;
+        self.reading.take()
+    }
+
+    /// What it heard of one that is gone is lacking, and has been since then.
+    pub fn miss_of_the_gone(&mut self, since: Instant) {
+        self.miss(since);
         if let Some(need) = &mut self.need {
             need.is_of_the_gone = true;
         }
     }
 
-    /// There is no kernel to take anything.
-    pub fn want_nothing(&mut self) {
+    /// It has no table any more. It may still repeat what it has told.
+    pub fn want_no_table(&mut self) {
         self.need = None;
         self.covered = None;
-        self.reading = None;
+        self.end_reading();
+    }
+
+    /// There is no kernel to take anything.
+    pub fn want_nothing(&mut self) {
+        self.want_no_table();
         self.received.give_up();
         self.settle();
     }
@@ -194,7 +260,8 @@ impl Peer {
         if is_all && ahead(told, holes) >= 0 {
             self.need = None;
             self.covered = Some(holes);
-            self.reading = None;
+            self.before = None;
+            self.end_reading();
             self.is_newcomer = false;
         }
     }
@@ -238,6 +305,12 @@ impl Peer {
         self.lacking_since.is_some() || self.need.is_some() && is_known
     }
 
+    /// Since when anything of it is lacking.
+    pub fn missing_since(&self) -> Option<Instant> {
+        let need = self.need.map(|need| need.since);
+        need.into_iter().chain(self.lacking_since).min()
+    }
+
     /// Since when something of it is lacking.
     /// For one that had everything, `was_complete`, what a newcomer's own table may have is not: it would
     /// not be fit to take over each time that another router's daemon is started again.
@@ -247,16 +320,20 @@ impl Peer {
         let need = match need {
             Some(_) if was_complete && is_first && self.is_newcomer && self.hello.is_some() => None,
             // Whoever had everything elsewhere surely has something.
-            Some(since) if is_first => Some(since.checked_sub(GRACE).unwrap_or(since)),
+            Some(since) if is_first && self.hello.is_some() => {
+                Some(since.checked_sub(GRACE).unwrap_or(since))
+            }
             need => need,
         };
         need.into_iter().chain(self.lacking_since).min()
     }
 
-    /// The number up to which everything of it has come. If it has not, up to which it is known to have
-    /// sent: whoever believes to have everything should know of what came to others alone.
-    pub fn report(&self) -> Report {
-        let covered = self.covered.filter(|_| self.need.is_none());
+    /// The number up to which everything of it has come. If that cannot come any more, or it `is_silent`, up
+    /// to which it is known to have sent: whoever believes to have everything should know of what came to others
+    /// alone.
+    pub fn report(&self, is_silent: bool) -> Report {
+        let is_lost = is_silent && !self.received.is_whole();
+        let covered = self.covered.filter(|_| self.need.is_none() && !is_lost);
         Report {
             node: self.node,
             number: match covered {
@@ -267,16 +344,26 @@ impl Peer {
         }
     }
 
+    /// Whether it may say that it has had so many holes. One that has fewer than before was overtaken by a
+    /// later hello; but if several say so, that one was none of this node's.
+    pub fn may_have(&mut self, holes: u32) -> bool {
+        let is_overtaken = self.hello.is_some_and(|told| ahead(told.holes, holes) < 0);
+        self.overtaken = match is_overtaken {
+            true => (self.overtaken + 1) % MOST_OVERTAKEN,
+            false => 0,
+        };
+        !is_overtaken || self.overtaken == 0
+    }
+
     /// Takes what it says that it has of others.
     pub fn take_reports(&mut self, reports: impl Iterator<Item = Report>) {
         self.reports.clear();
         self.reports.extend(reports.take(MOST_REPORTS));
     }
 
-    /// Up to which number it says that it has everything of that node.
-    pub fn reports_of(&self, node: Node) -> Option<u32> {
+    /// Up to which number, and to how many holes, it says that it has everything of that node.
+    pub fn reports_of(&self, node: Node) -> Option<Report> {
         let mut reports = self.reports.iter().filter(|report| report.is_whole());
-        let found = reports.find(|report| report.node == node);
-        found.map(|report| report.number)
+        reports.find(|report| report.node == node).copied()
     }
 }

@@ -6,7 +6,7 @@ use crate::wire::extension::Node;
 
 /// How long an answer may take before it is asked for again, and how often that doubles.
 const PATIENCE: Duration = Duration::from_millis(60);
-const DOUBLINGS: u32 = 5;
+const DOUBLINGS: u32 = 3;
 
 /// How long the next part may take after one.
 const NEXT: Duration = Duration::from_millis(25);

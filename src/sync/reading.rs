@@ -31,6 +31,9 @@ pub struct Reading {
     pub parts: u32,
     /// How many sessions have come in all.
     pub sessions: u64,
+    /// Whether something is in the table by now that may not be in what was read of it. It goes on, for its
+    /// sessions are worth something, but the next one counts.
+    pub is_outdated: bool,
 }
 
 /// What becomes of a reading by a part.
@@ -53,12 +56,18 @@ impl Reading {
             after: START.1,
             parts: 0,
             sessions: 0,
+            is_outdated: false,
         }
     }
 
     /// Where it goes on.
     pub fn place(&self) -> Place {
         (self.protocol, self.after)
+    }
+
+    /// Whether it goes on where its table has to be asked for anew: at the start of the last protocol.
+    pub fn is_at_the_last(&self) -> bool {
+        self.after.is_none() && following(self.protocol).is_none()
     }
 
     /// Whether a part is where a reading begins.
@@ -134,6 +143,18 @@ mod tests {
         let end = stretch(Protocol::Icmp, Some(1), None);
         assert_eq!(reading.took(&end, 0), Progress::Done);
         assert_eq!((reading.parts, reading.sessions), (5, 12));
+    }
+
+    #[test]
+    fn at_the_last_protocol_a_table_has_to_be_asked_for_anew() {
+        let mut reading = Reading::new(7, 0, Vec::new());
+        let mut are_last = vec![reading.is_at_the_last()];
+        let (tcp, udp, icmp) = (Protocol::Tcp, Protocol::Udp, Protocol::Icmp);
+        for (protocol, last) in [(tcp, None), (udp, None), (icmp, Some(1))] {
+            reading.took(&stretch(protocol, None, last), 3);
+            are_last.push(reading.is_at_the_last());
+        }
+        assert_eq!(are_last, [false, false, true, false]);
     }
 
     #[test]

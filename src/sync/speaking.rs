@@ -29,6 +29,7 @@ impl Sync {
             self.pacing_due(),
             self.repeats.due(),
             self.giving.due(),
+            self.holes.due(),
         ];
         let all = others.chain(own.into_iter().flatten());
         all.fold(self.hellos.due(), Instant::min)
@@ -48,12 +49,14 @@ impl Sync {
             }
         }
         self.now = now;
+        self.tell_hole(now);
         while let Some(index) = self.first_gone(now) {
             if self.kernel.is_some() && self.peers[index].leaves_something() {
-                self.seek_elsewhere(now, index);
+                let up_to = self.peers[index].received.high();
+                self.seek_elsewhere(now, index, up_to);
             }
             let peer = self.peers.swap_remove(index);
-            self.gone.remember(peer.node, peer.received.high());
+            self.gone.remember(now, peer.node, peer.last());
             self.news.push(News::PeerGone(peer.node, peer.source));
             self.pulling.end();
             self.plan(now);
@@ -95,7 +98,7 @@ impl Sync {
             self.tally.repeated += u64::from(length > 0);
         }
         if length == 0 {
-            let sender = (self.node, self.number, self.holes);
+            let sender = (self.node, self.number, self.holes.count());
             let room = &mut whole[..end];
             length = self.giving.write(now, sender, format, table, room);
             self.tally.parts_given += u64::from(length > 0);
@@ -115,7 +118,7 @@ impl Sync {
             is_calling: standing == Standing::Starting,
             period: u16::try_from(period.as_millis()).unwrap_or(u16::MAX),
             oldest: self.ring.oldest(),
-            holes: self.holes,
+            holes: self.holes.count(),
             sessions: self.sessions,
         };
         for peer in &mut self.peers {
@@ -123,7 +126,7 @@ impl Sync {
         }
         let serves = self.kernel.is_some();
         let reports = self.peers.iter().filter(|_| serves);
-        let reports = reports.map(super::Peer::report);
+        let reports = reports.map(|peer| peer.report(peer.silent_at(period) <= now));
         let length = hello.write(self.node, self.number, reports, room);
         let pause = match hello.is_calling {
             true => CALL.min(period),

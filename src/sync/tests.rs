@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::Standing;
-use crate::wire::extension::{Datagram, Hello, Pull, Report, Stretch, TableHeader};
+use crate::wire::extension::{Ask, Datagram, Hello, Pull, Report, Stretch, TableHeader};
 use crate::wire::session::{Format, Protocol};
 
 const PEER: Node = 7;
@@ -21,21 +21,13 @@ impl Scene {
         Self { sync, now }
     }
 
-    /// All tables were read.
-    fn has_read_all(&mut self) {
-        for peer in &mut self.sync.peers {
-            let number = peer.received.high();
-            peer.has_read(number, 0);
-        }
-    }
-
     /// One who has read the tables of those, each of which has sent five datagrams.
     fn among(nodes: &[Node]) -> Self {
         let mut scene = Self::new();
         for &node in nodes {
             scene.hello(node, 5, Standing::InSync);
         }
-        scene.has_read_all();
+        scene.sync.read_all();
         scene
     }
 
@@ -115,6 +107,14 @@ impl Scene {
         let mut peers = self.sync.peers.iter();
         let peer = peers.find(|peer| peer.node == node);
         peer.is_some_and(|peer| peer.need.is_some())
+    }
+
+    /// A datagram of sessions of `node` comes.
+    fn numbered(&mut self, node: Node, number: u32) -> Delivery {
+        let kind = Kind::Sessions;
+        let header = Header { kind, node, number };
+        let source = "[2001:db8::7]:6464".parse().unwrap();
+        self.sync.on_sessions(self.now, source, header)
     }
 
     fn hear(&mut self, message: &[u8]) -> Contents {
@@ -313,7 +313,7 @@ fn what_others_heard_of_a_node_that_is_gone_only_their_own_tables_have() {
     const OTHERS: [Node; 2] = [8, 9];
     let mut scene = Scene::among(&[PEER, OTHERS[0], OTHERS[1]]);
     scene.hello(PEER, 6, Standing::InSync);
-    scene.sync.seek_elsewhere(scene.now, 0);
+    scene.sync.seek_elsewhere(scene.now, 0, 6);
     scene.hello_with(OTHERS[0], 5, Standing::InSync, &[(OTHERS[1], 5, 0)]);
     scene.table(OTHERS[0]);
     assert_eq!(OTHERS.map(|other| scene.needs(other)), [false, true]);
@@ -336,13 +336,7 @@ fn what_comes_of_a_node_that_starts_is_compared() {
     let mut number = 0;
     let mut delivery = |scene: &mut Scene| {
         number += 1;
-        let header = Header {
-            kind: Kind::Sessions,
-            node: PEER,
-            number,
-        };
-        let source = "[2001:db8::7]:6464".parse().unwrap();
-        scene.sync.on_sessions(scene.now, source, header)
+        scene.numbered(PEER, number)
     };
     assert_eq!(delivery(&mut scene), Delivery::Compare);
     scene.hello(PEER, 1, Standing::Starting);
@@ -382,7 +376,7 @@ fn a_node_is_not_gone_that_was_not_listened_to() {
 }
 
 #[test]
-fn who_was_alone_is_not_in_sync_with_one_who_comes_before_that_has_said_how_it_stands() {
+fn who_was_alone_is_not_in_sync_for_long_with_one_who_does_not_say_how_it_stands() {
     let mut scene = Scene::new();
     scene.said(Duration::from_secs(4));
     scene.sync.elapse(scene.now);
@@ -396,6 +390,8 @@ fn who_was_alone_is_not_in_sync_with_one_who_comes_before_that_has_said_how_it_s
     let mut room = [0; 100];
     let length = pull.write(PEER, 5, &mut room);
     scene.hear(&room[..length]);
+    assert_eq!(scene.sync.standing(), Standing::InSync);
+    scene.said(Duration::from_millis(600));
     assert_eq!(scene.sync.standing(), Standing::Lagging);
     scene.hello(PEER, 5, Standing::Joining);
     assert_eq!(scene.sync.standing(), Standing::InSync);
@@ -422,6 +418,8 @@ fn what_was_to_be_read_before_a_hole_another_one_gives_who_has_it() {
         scene.table(other);
     }
     scene.hello_with(OTHERS[0], 5, Standing::InSync, &[(PEER, 5, 0)]);
+    // That it can repeat.
+    scene.numbered(PEER, 6);
     scene.holes(PEER, Standing::InSync, 1);
     assert_eq!(OTHERS.map(|other| scene.needs(other)), [true, false]);
 }
@@ -469,4 +467,202 @@ fn a_table_stands_for_none_that_has_not_said_hello() {
     scene.hear(&room[..length]);
     scene.table(PEER);
     assert!(!scene.needs(PEER) && scene.needs(OTHER));
+}
+
+#[test]
+fn what_only_others_hear_of_a_node_is_read_from_each_of_them_once() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::among(&[PEER, OTHER]);
+    let mut needed = Vec::new();
+    for second in 0..10 {
+        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 5 + second, 0)]);
+        if scene.needs(OTHER) {
+            needed.push(second);
+            scene.table(OTHER);
+        }
+        assert!(!scene.needs(OTHER));
+        scene.said(Duration::from_secs(1));
+    }
+    assert_eq!(needed.len(), 1, "{needed:?}");
+    assert_eq!(scene.sync.standing(), Standing::InSync);
+}
+
+#[test]
+fn a_table_that_changes_all_the_time_is_read_to_its_end_and_then_once_more() {
+    let mut scene = Scene::new();
+    let mut holes = 0;
+    scene.holes(PEER, Standing::InSync, holes);
+    let mut read = Vec::new();
+    for protocol in [Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Icmp] {
+        let contents = scene.part(PEER, protocol, holes as u8);
+        read.push(matches!(contents, Contents::Sessions(..)));
+        holes += 1;
+        scene.holes(PEER, Standing::InSync, holes);
+    }
+    assert_eq!(read, [true; 4], "the first TCP part twice");
+    assert!(scene.needs(PEER), "it changed");
+    for protocol in Protocol::ALL {
+        scene.part(PEER, protocol, holes as u8);
+    }
+    assert!(!scene.needs(PEER));
+}
+
+#[test]
+fn of_those_who_have_all_that_a_node_told_one_gives_its_table_that_has_what_a_hole_hid() {
+    const OTHERS: [Node; 2] = [8, 9];
+    for most in 0..2 {
+        let mut scene = Scene::among(&[PEER, OTHERS[0], OTHERS[1]]);
+        for (n, &other) in OTHERS.iter().enumerate() {
+            let holes = u32::from(n == most);
+            scene.hello_with(other, 5, Standing::InSync, &[(PEER, 5, holes)]);
+        }
+        scene.holes(PEER, Standing::WithoutKernel, 1);
+        let needed = OTHERS.map(|other| scene.needs(other));
+        assert_eq!(needed, [most == 0, most == 1]);
+    }
+}
+
+#[test]
+fn who_lags_behind_a_node_lags_on_when_that_has_died() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::among(&[PEER, OTHER]);
+    scene.sync.elapse(scene.now);
+    scene.hello(PEER, 6, Standing::InSync);
+    let mut standings = Vec::new();
+    for _ in 0..10 {
+        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 6, 0)]);
+        scene.said(Duration::from_millis(400));
+        standings.push(scene.sync.standing());
+    }
+    assert_eq!(scene.sync.peers.len(), 1, "it is gone");
+    standings.dedup();
+    assert_eq!(standings, [Standing::InSync, Standing::Lagging]);
+}
+
+#[test]
+fn a_node_that_says_again_and_again_that_it_has_fewer_holes_is_believed() {
+    let mut scene = Scene::new();
+    scene.holes(PEER, Standing::InSync, 1 << 20);
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        scene.holes(PEER, Standing::InSync, 1);
+        told.extend(scene.sync.peers[0].hello.map(|hello| hello.holes));
+    }
+    assert_eq!(told, [1 << 20, 1 << 20, 1 << 20, 1]);
+    for protocol in Protocol::ALL {
+        scene.part(PEER, protocol, 1);
+    }
+    assert!(!scene.needs(PEER));
+}
+
+#[test]
+fn what_a_node_told_while_it_was_not_heard_is_lacking_at_once_even_if_it_lacks_something_itself() {
+    let mut scene = Scene::new();
+    scene.hello(PEER, 5, Standing::Joining);
+    scene.table(PEER);
+    scene.said(Duration::from_secs(4));
+    assert_eq!(scene.sync.standing(), Standing::Alone);
+    scene.hello(PEER, 9, Standing::Joining);
+    scene.sync.elapse(scene.now);
+    assert_eq!(scene.sync.standing(), Standing::Lagging);
+}
+
+#[test]
+fn what_was_to_be_read_before_a_hole_that_a_part_of_the_table_tells_of_another_one_gives_who_has_it()
+ {
+    const OTHER: Node = 8;
+    let mut scene = Scene::new();
+    scene.hello(OTHER, 5, Standing::InSync);
+    scene.table(OTHER);
+    scene.hello(PEER, 5, Standing::InSync);
+    scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 5, 0)]);
+    scene.part(PEER, Protocol::Tcp, 1);
+    assert!(scene.needs(OTHER));
+}
+
+#[test]
+fn what_others_heard_of_a_node_that_lived_and_died_out_of_hearing_is_read() {
+    let mut scene = Scene::among(&[PEER]);
+    let mut needed = Vec::new();
+    for _ in 0..5 {
+        scene.hello_with(PEER, 5, Standing::InSync, &[(99, 4, 0)]);
+        needed.push(scene.needs(PEER));
+        scene.table(PEER);
+        scene.said(Duration::from_millis(500));
+    }
+    assert_eq!(needed, [false, false, true, false, false]);
+}
+
+#[test]
+fn what_others_heard_of_those_who_died_before_a_node_came_it_reads_with_the_rest() {
+    let mut scene = Scene::new();
+    for _ in 0..5 {
+        scene.hello_with(PEER, 5, Standing::InSync, &[(99, 4, 0)]);
+        scene.table(PEER);
+        scene.said(Duration::from_millis(500));
+        assert_eq!(scene.sync.standing(), Standing::InSync);
+    }
+}
+
+#[test]
+fn what_is_behind_a_gap_of_a_node_that_falls_silent_is_told_to_the_others() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::among(&[PEER, OTHER]);
+    for number in [7, 8] {
+        scene.numbered(PEER, number);
+    }
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        scene.hello(OTHER, 5, Standing::InSync);
+        let said = scene.messages(Duration::from_millis(500));
+        let hellos = said.iter().filter_map(|message| Hello::read(message).ok());
+        for (_, reports) in hellos {
+            let of_peer = reports.iter().filter(|report| report.node == PEER);
+            told.extend(of_peer.map(|report| (report.number, report.is_whole())));
+        }
+    }
+    told.dedup();
+    assert_eq!(told, [(5, true), (8, false)]);
+}
+
+#[test]
+fn what_a_node_told_before_its_instance_was_created_anew_out_of_hearing_is_asked_for() {
+    for (holes, standing, expected) in [
+        (0, Standing::InSync, false),
+        (1, Standing::InSync, true),
+        (0, Standing::WithoutKernel, true),
+    ] {
+        let mut scene = Scene::among(&[PEER]);
+        scene.said(Duration::from_secs(4));
+        assert!(scene.sync.peers.is_empty());
+        scene.say_hello(PEER, 9, standing, holes, &[]);
+        let said = scene.messages(Duration::from_millis(100));
+        let is_ask = |message: &&Vec<u8>| matches!(Datagram::of(message), Datagram::Message(header) if header.kind == Kind::Ask);
+        let asks = said.iter().filter(is_ask);
+        let mut asks = asks.filter_map(|message| Ask::read(message).ok());
+        let ranges = asks.next().map(|ask| ask.ranges.iter().collect::<Vec<_>>());
+        assert_eq!(ranges, expected.then(|| vec![6..=9]));
+    }
+}
+
+#[test]
+fn what_others_ask_for_that_another_instance_told_is_read_from_their_tables() {
+    for (told, expected) in [(1, false), (2, true)] {
+        let mut scene = Scene::among(&[PEER]);
+        for _ in 0..2 {
+            let header = scene.sync.stamp();
+            scene.sync.record(scene.now, header.number, [].into_iter());
+            if header.number == told {
+                scene.sync.serve(scene.now, Some(2), 0);
+                scene.sync.read_all();
+            }
+        }
+        let node = scene.sync.node();
+        let mut room = [0; 100];
+        let length = Ask::write(PEER, 5, node, [2..=2].into_iter(), &mut room);
+        scene.hear(&room[..length]);
+        assert!(!scene.needs(PEER), "it does not have it yet");
+        scene.hello_with(PEER, 5, Standing::InSync, &[(node, 2, 1)]);
+        assert_eq!(scene.needs(PEER), expected);
+    }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::sync::{Empty, Options};
 use crate::wire::extension::{Hello, Pull, Stretch, TableHeader};
+use crate::wire::page::Key;
 
 const PEER: u32 = 7;
 
@@ -66,22 +67,54 @@ fn a_session_that_none_can_be_keeps_no_other_of_its_table_out() {
 }
 
 #[test]
-fn before_a_table_is_given_the_instance_is_looked_at() {
+fn when_the_beginning_or_the_end_of_the_table_is_asked_for_the_instance_is_looked_at() {
     let now = Instant::now();
-    let mut engine = extended(now);
-    assert!(engine.look_due().is_some_and(|due| due > now));
-    for (of, expected) in [(PEER, false), (engine.sync().unwrap().node(), true)] {
+    let middle = Some(Key::from_bytes(&[1; 12]));
+    let own = extended(now).sync().unwrap().node();
+    for (of, protocol, after, expected) in [
+        (PEER, Protocol::Tcp, None, false),
+        (own, Protocol::Tcp, None, true),
+        (own, Protocol::Tcp, middle, false),
+        (own, Protocol::Udp, None, false),
+        (own, Protocol::Icmp, middle, true),
+    ] {
         let pull = Pull {
             of,
             parts: 1,
-            protocol: Protocol::Tcp,
-            after: None,
+            protocol,
+            after,
         };
         let mut message = [0; 100];
         let length = pull.write(PEER, 5, &mut message);
+        let mut engine = extended(now);
+        let is_due = |engine: &Engine| engine.look_due().is_some_and(|due| due <= now);
+        assert!(!is_due(&engine));
         hear(&mut engine, now, &message[..length]);
-        assert_eq!(engine.look_due().is_some_and(|due| due <= now), expected);
+        assert_eq!(is_due(&engine), expected, "{pull:?}");
     }
+}
+
+#[test]
+fn who_asks_for_the_end_of_the_table_all_the_time_gets_it_only_so_often() {
+    let now = Instant::now();
+    let mut engine = extended(now);
+    let pull = Pull {
+        of: engine.sync().unwrap().node(),
+        parts: 1,
+        protocol: Protocol::Icmp,
+        after: None,
+    };
+    let mut message = [0; 100];
+    let length = pull.write(PEER, 5, &mut message);
+    let mut looks = 0;
+    for _ in 0..100 {
+        hear(&mut engine, now, &message[..length]);
+        if engine.look_due().is_some_and(|due| due <= now) {
+            engine.instance_seen(now, instance_with(20));
+            looks += 1;
+        }
+    }
+    assert_eq!(looks, 8);
 }
 
 /// Merging and extended, with a session that the kernel of a module of 4.1.9 told.
@@ -117,4 +150,18 @@ fn sessions_are_read_in_their_own_format_until_another_module_tells_its() {
     let source = "[2001:db8::2]:6464".parse().unwrap();
     let verdict = engine.on_datagram(now, source, &mut buffer, length);
     assert_eq!(verdict, FromNetwork::Add(Add::HEADROOM + length));
+}
+
+#[test]
+fn what_the_kernel_had_no_memory_for_is_read_again_and_what_it_refuses_is_not() {
+    let now = Instant::now();
+    for (code, expected) in [(libc::EINVAL, false), (libc::ENOMEM, true)] {
+        let mut engine = extended(now);
+        let sync = engine.sync.as_mut().unwrap();
+        sync.read_all();
+        let mut refusal = FromModule::refusal(Command::JooldAdd, code as u16, "no").bytes;
+        engine.on_kernel(now, 0, &mut refusal);
+        let needs = engine.sync().unwrap().peers()[0].need.is_some();
+        assert_eq!(needs, expected, "{code}");
+    }
 }
