@@ -239,6 +239,8 @@ impl Sync {
             return Ok(());
         }
         let has_more_holes = ahead(had_holes, hello.holes) > 0;
+        let before = peer.hello.filter(|_| peer.has_table());
+        let is_other_instance = before.is_some_and(|told| told.instances != hello.instances);
         // What it has told since then, it can repeat.
         let was_needed = peer.need.map(|need| need.up_to);
         if peer.hello.replace(hello).is_none() {
@@ -252,6 +254,7 @@ impl Sync {
         {
             // By now it has what this node's own instance does not.
             peer.miss(now);
+            peer.has_of_another = true;
         }
         let given_up = peer.received.give_up_before(hello.oldest);
         self.tally.given_up += u64::from(given_up);
@@ -268,9 +271,9 @@ impl Sync {
         let up_to = was_needed.unwrap_or_else(|| peer.received.high());
         if lost_table {
             self.seek_elsewhere(now, index, up_to);
-        } else if has_more_holes && was_needed.is_some() && serves {
-            // It may serve another instance by now, and what was to be read is gone with the one before.
-            self.seek_from_one(now, index, up_to);
+        } else if is_other_instance && was_needed.is_some() && serves {
+            // What was to be read is gone with the one before.
+            self.seek(now, index, up_to);
         }
         self.follow_reports(now, index);
         self.plan(now);
@@ -316,11 +319,14 @@ impl Sync {
     /// table. If none says so, each may have something: who has gaps as well does not tell what it has
     /// behind them.
     pub(super) fn seek_elsewhere(&mut self, now: Instant, index: usize, up_to: u32) {
+        self.seek(now, index, up_to);
+        self.peers[index].want_no_table();
+    }
+
+    fn seek(&mut self, now: Instant, index: usize, up_to: u32) {
         let is_found = self.seek_from_one(now, index, up_to);
         let since = self.peers[index].missing_since().unwrap_or(now);
-        let peer = &mut self.peers[index];
-        let node = peer.node;
-        peer.want_no_table();
+        let node = self.peers[index].node;
         let others = self.peers.iter_mut().filter(|_| !is_found);
         for other in others.filter(|other| other.node != node && other.has_table()) {
             other.miss_of_the_gone(since);

@@ -39,7 +39,7 @@ pub use merge::{Table, keep_later};
 pub use peer::Peer;
 pub use strangers::Stranger;
 
-use crate::wire::extension::{Header, Kind, Node};
+use crate::wire::extension::{Header, Hello, Kind, Node};
 use giving::Giving;
 use gone::Gone;
 use hellos::Hellos;
@@ -157,6 +157,8 @@ pub struct Sync {
     strangers: Strangers,
     /// Which instance's table is served, if any.
     kernel: Option<u32>,
+    /// How many there were, modulo [`Hello::INSTANCES`].
+    instances: u8,
     /// Up to which number another one's sessions were told.
     told_of_another: u32,
     /// How many sessions it had when it was looked at last.
@@ -180,7 +182,7 @@ impl Sync {
             options,
             node: random.next() as Node,
             number: 0,
-            holes: Holes::default(),
+            holes: Holes::new(now),
             ring: Ring::new(options.ring, 0),
             peers: Vec::new(),
             gone: Gone::default(),
@@ -192,6 +194,7 @@ impl Sync {
             pacing: Pacing::default(),
             strangers: Strangers::default(),
             kernel: None,
+            instances: 0,
             told_of_another: 0,
             sessions: 0,
             now,
@@ -312,6 +315,7 @@ impl Sync {
         if kernel.is_some() {
             // What it translated before it was looked at, it told to nobody.
             self.holes.renew();
+            self.instances = (self.instances + 1) % Hello::INSTANCES;
             self.told_of_another = self.number;
         }
         self.hellos.hasten(now);
@@ -381,6 +385,13 @@ impl Sync {
 
     /// Plans to read what is needed, after a moment in which others may begin.
     fn plan(&mut self, now: Instant) {
+        for peer in &mut self.peers {
+            if peer.need.is_none() && std::mem::take(&mut peer.has_of_another) {
+                // Who has read the own table before lacks what was told by another instance, too.
+                self.holes.lose(now);
+            }
+        }
+        self.tell_hole(now);
         let is_needed = self.kernel.is_some() && self.peers.iter().any(|peer| peer.need.is_some());
         if is_needed {
             let wait = self.random.up_to(Duration::from_millis(30));

@@ -103,6 +103,8 @@ pub struct Peer {
     pub is_excused: bool,
     /// Whether it asked for something that this node's instance does not have, for the one before told it.
     pub asked_of_another: bool,
+    /// Whether it has that by now, so that its table is needed.
+    pub has_of_another: bool,
     /// What it had told before it was gone, until its table was read.
     pub before: Option<Last>,
 }
@@ -131,6 +133,7 @@ impl Peer {
             was_read_elsewhere: false,
             is_excused: false,
             asked_of_another: false,
+            has_of_another: false,
             before: None,
         }
     }

@@ -116,6 +116,7 @@ impl Sync {
         let hello = Hello {
             standing: standing as u8,
             is_calling: standing == Standing::Starting,
+            instances: self.instances,
             period: u16::try_from(period.as_millis()).unwrap_or(u16::MAX),
             oldest: self.ring.oldest(),
             holes: self.holes.count(),

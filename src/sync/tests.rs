@@ -11,6 +11,8 @@ const PEER: Node = 7;
 struct Scene {
     sync: Sync,
     now: Instant,
+    /// How many instances the others have served.
+    instances: u8,
 }
 
 impl Scene {
@@ -18,7 +20,11 @@ impl Scene {
         let now = Instant::now();
         let mut sync = Sync::new(Options::default(), 1, now);
         sync.serve(now, Some(1), 0);
-        Self { sync, now }
+        Self {
+            sync,
+            now,
+            instances: 1,
+        }
     }
 
     /// One who has read the tables of those, each of which has sent five datagrams.
@@ -63,6 +69,7 @@ impl Scene {
         let hello = Hello {
             standing: standing as u8,
             is_calling: false,
+            instances: self.instances,
             period: 1000,
             oldest: 1,
             holes,
@@ -409,19 +416,23 @@ fn a_hello_that_another_one_overtook_tells_nothing() {
 }
 
 #[test]
-fn what_was_to_be_read_before_a_hole_another_one_gives_who_has_it() {
+fn what_was_to_be_read_of_an_instance_that_is_gone_another_one_gives_who_has_it_or_else_all_do() {
     const OTHERS: [Node; 2] = [8, 9];
-    let mut scene = Scene::new();
-    scene.hello(PEER, 5, Standing::InSync);
-    for other in OTHERS {
-        scene.hello(other, 5, Standing::InSync);
-        scene.table(other);
+    for (instances, has, expected) in [(1, 5, [false; 2]), (2, 5, [true, false]), (2, 4, [true; 2])]
+    {
+        let mut scene = Scene::new();
+        scene.hello(PEER, 5, Standing::InSync);
+        for other in OTHERS {
+            scene.hello(other, 5, Standing::InSync);
+            scene.table(other);
+        }
+        scene.hello_with(OTHERS[0], 5, Standing::InSync, &[(PEER, has, 0)]);
+        // That it can repeat.
+        scene.numbered(PEER, 6);
+        scene.instances = instances;
+        scene.holes(PEER, Standing::InSync, 1);
+        assert_eq!(OTHERS.map(|other| scene.needs(other)), expected);
     }
-    scene.hello_with(OTHERS[0], 5, Standing::InSync, &[(PEER, 5, 0)]);
-    // That it can repeat.
-    scene.numbered(PEER, 6);
-    scene.holes(PEER, Standing::InSync, 1);
-    assert_eq!(OTHERS.map(|other| scene.needs(other)), [true, false]);
 }
 
 #[test]
@@ -664,5 +675,9 @@ fn what_others_ask_for_that_another_instance_told_is_read_from_their_tables() {
         assert!(!scene.needs(PEER), "it does not have it yet");
         scene.hello_with(PEER, 5, Standing::InSync, &[(node, 2, 1)]);
         assert_eq!(scene.needs(PEER), expected);
+        let before = scene.sync.holes.count();
+        scene.table(PEER);
+        let has_more = scene.sync.holes.count() > before;
+        assert_eq!(has_more, expected, "its own table has more by now");
     }
 }

@@ -15,6 +15,7 @@ fn extended(now: Instant) -> Engine {
     let hello = Hello {
         standing: Standing::InSync as u8,
         is_calling: false,
+        instances: 1,
         period: 1000,
         oldest: 1,
         holes: 0,

@@ -8,6 +8,8 @@ pub struct Hello {
     pub standing: u8,
     /// Whether it wants to hear of all others soon.
     pub is_calling: bool,
+    /// How many instances it has served, modulo [`Hello::INSTANCES`].
+    pub instances: u8,
     /// How often it says hello, in milliseconds.
     pub period: u16,
     /// The number of the oldest datagram that it can repeat: one more than the last if there is none.
@@ -21,6 +23,8 @@ pub struct Hello {
 impl Hello {
     const BODY: usize = 18;
     const CALLING: u8 = 1;
+    /// One more than the most instances that are counted.
+    pub const INSTANCES: u8 = 128;
 
     /// Writes the message, with as many reports as fit, and returns its length: 0 if not even one without
     /// reports does.
@@ -36,7 +40,8 @@ impl Hello {
         let Some(mut writer) = Writer::new(room, Header { kind, node, number }, Self::BODY) else {
             return 0;
         };
-        writer.put(&[self.standing, u8::from(self.is_calling) * Self::CALLING]);
+        let calling = u8::from(self.is_calling) * Self::CALLING;
+        writer.put(&[self.standing, self.instances << 1 | calling]);
         writer.put(&self.period.to_be_bytes());
         for field in [self.oldest, self.holes, self.sessions] {
             writer.put(&field.to_be_bytes());
@@ -67,6 +72,7 @@ impl Hello {
         let hello = Self {
             standing: body[0],
             is_calling: body[1] & Self::CALLING != 0,
+            instances: body[1] >> 1,
             period: u16::from_be_bytes(array(body, 2)),
             oldest: number(4),
             holes: number(8),

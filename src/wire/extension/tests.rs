@@ -103,6 +103,7 @@ fn the_hello_in_the_documentation_is_what_is_said() {
     let hello = Hello {
         standing: Standing::InSync as u8,
         is_calling: false,
+        instances: 1,
         period: 1000,
         oldest: 1,
         holes: 1,
@@ -161,11 +162,12 @@ fn half_a_message_is_never_written() {
 proptest! {
     #[test]
     fn a_hello_reads_back(
-        standing: u8, is_calling: bool, period: u16, oldest: u32, holes: u32, sessions: u32,
+        standing: u8, is_calling: bool, instances in 0..Hello::INSTANCES, period: u16, oldest: u32,
+        holes: u32, sessions: u32,
         reports in prop::collection::vec(any::<(u32, u32, u32)>(), 0..40),
     ) {
         let reports: Vec<_> = reports.into_iter().map(report).collect();
-        let hello = Hello { standing, is_calling, period, oldest, holes, sessions };
+        let hello = Hello { standing, is_calling, instances, period, oldest, holes, sessions };
         let mut room = [0x55; 600];
         let length = hello.write(NODE, 7, reports.iter().copied(), &mut room);
         let message = &room[..length];

@@ -86,6 +86,7 @@ fn hello(reports: u32) -> Vec<u8> {
     let hello = Hello {
         standing: 3,
         is_calling: true,
+        instances: 1,
         period: 1000,
         oldest: NUMBER - 100,
         holes: 1,

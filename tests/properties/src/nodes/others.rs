@@ -106,6 +106,7 @@ impl Others {
         let hello = Hello {
             standing: kind % 8,
             is_calling: kind & 8 != 0,
+            instances: kind >> 6,
             period: PERIODS[usize::from(kind >> 4) % PERIODS.len()],
             oldest: number.wrapping_add(1).wrapping_sub(script.byte()?.into()),
             holes: script.byte()?.into(),
