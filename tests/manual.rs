@@ -1,0 +1,128 @@
+//! The manual pages name what there is, and nothing else: they are compared with what the programs say.
+// A test that cannot go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const JOOLD: &str = env!("CARGO_BIN_EXE_joold");
+const JOOLDCTL: &str = env!("CARGO_BIN_EXE_jooldctl");
+
+/// A manual page, with dashes as they are printed.
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(name);
+    fs::read_to_string(path).unwrap().replace("\\-", "-")
+}
+
+/// What a program says when it is asked for help.
+fn help(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).arg("--help").output();
+    let output = output.unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The options in a text: words that begin with two dashes.
+fn options(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| c.is_whitespace() || "[],;()|\"".contains(c));
+    let options = words.filter(|word| word.starts_with("--") && word.len() > 2);
+    let name = |word: &str| {
+        word.split('=')
+            .next()
+            .unwrap()
+            .trim_end_matches('.')
+            .to_owned()
+    };
+    options.map(name).collect()
+}
+
+/// The keys that a page explains: each in a line of its own, in quotes.
+fn explained_keys(page: &str) -> BTreeSet<String> {
+    let lines = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".B \\[dq]"));
+    let keys = lines.filter_map(|line| line.strip_suffix("\\[dq]"));
+    keys.map(str::to_owned).collect()
+}
+
+/// The keys that the daemon knows: it names them where one is unknown.
+fn known_keys() -> BTreeSet<String> {
+    let directory = std::env::temp_dir().join(format!("joold-manual-{}", std::process::id()));
+    fs::create_dir(&directory).unwrap();
+    let file = |name: &str, contents: &str| -> PathBuf {
+        let path = directory.join(name);
+        fs::write(&path, contents).unwrap();
+        path
+    };
+    let network =
+        r#"{"multicast address": "ff08::db8:64:64", "multicast port": 6464, "unknown": 1}"#;
+    let files = [
+        file("netsocket.json", network),
+        file("modsocket.json", r#"{"unknown": 1}"#),
+    ];
+    let output = Command::new(JOOLD).arg("--check").args(files).output();
+    let said = String::from_utf8(output.unwrap().stderr).unwrap();
+    fs::remove_dir_all(&directory).unwrap();
+    let lists = said
+        .lines()
+        .filter_map(|line| line.split_once("the keys are "));
+    let keys: BTreeSet<_> = lists
+        .flat_map(|(_, list)| list.split('"').skip(1).step_by(2).map(str::to_owned))
+        .collect();
+    assert!(
+        keys.contains("multicast address") && keys.contains("instance"),
+        "{said}"
+    );
+    keys
+}
+
+#[test]
+fn the_page_of_the_two_files_explains_each_key_that_the_daemon_knows_and_no_other() {
+    assert_eq!(explained_keys(&page("joold.conf.5")), known_keys());
+}
+
+#[test]
+fn the_help_and_the_readme_explain_each_key_too() {
+    let help = help(JOOLD, &[]);
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let readme = readme.unwrap();
+    for key in known_keys() {
+        assert!(help.contains(&format!("  \"{key}\"")), "--help lacks {key}");
+        assert!(
+            readme.contains(&format!("| `{key}` |")),
+            "the README lacks {key}"
+        );
+    }
+}
+
+#[test]
+fn the_daemons_page_has_each_option_and_no_other() {
+    assert_eq!(options(&page("joold.8")), options(&help(JOOLD, &[])));
+}
+
+#[test]
+fn the_clients_page_has_each_option_and_no_other() {
+    assert_eq!(options(&page("jooldctl.8")), options(&help(JOOLDCTL, &[])));
+}
+
+/// The numbers that a text explains as exit statuses: each begins a line.
+fn statuses(text: &str, prefix: &str) -> BTreeSet<u8> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
+    let words = lines.filter_map(|line| line.split_whitespace().next());
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+fn the_pages_have_each_exit_status() {
+    for (program, name) in [(JOOLD, "joold.8"), (JOOLDCTL, "jooldctl.8")] {
+        let help = help(program, &[]);
+        let (_, explained) = help.split_once("Exit status").unwrap();
+        assert_eq!(
+            statuses(&page(name), ".B "),
+            statuses(explained, "  "),
+            "{name}"
+        );
+    }
+}
