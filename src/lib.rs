@@ -13,7 +13,8 @@
 //! - [`reactor`]: the one loop that joins them.
 //! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
 //!   ask the kernel what there is, [`watcher`] hears when that changes, [`place`] finds in it what the
-//!   files name, [`logging`] and [`report`] tell the operator, [`status`] whoever asks.
+//!   files name, [`logging`] and [`report`] tell the operator, [`status`] whoever asks,
+//!   and [`exposition`] whoever collects numbers.
 //! - [`claim`] keeps a second daemon from the same work, [`processes`] names who does it;
 //!   [`privileges`] gives up what is not needed.
 //! - [`jooldctl`]: another program, which asks the daemon how it stands.
@@ -31,6 +32,7 @@ pub mod control;
 pub mod controller;
 pub mod ctlsocket;
 pub mod engine;
+pub mod exposition;
 pub mod failure;
 pub mod instance;
 pub mod interfaces;

@@ -2,12 +2,14 @@
 //!
 //! Keys are only ever added: whoever reads it should pass over those that it does not know.
 
+use std::fmt;
 use std::process;
 
 use serde::{Serialize, Serializer};
 
 use crate::config::{Config, Link};
-use crate::engine::{Counters, Engine, Reason, Standing};
+use crate::engine::{Count, Counters, Engine, Reason, Standing};
+use crate::logging;
 use crate::sync::Sync;
 use crate::wire::globals::Global;
 
@@ -50,11 +52,11 @@ pub struct Status {
     /// The daemon's process id, in its own namespace.
     pub pid: u32,
     /// What passed since the start.
-    #[serde(serialize_with = "as_object")]
-    pub counters: Vec<(&'static str, u64)>,
-    /// What was lost since the start, by its reason; only those that happened.
-    #[serde(serialize_with = "as_object")]
-    pub lost: Vec<(&'static str, u64)>,
+    #[serde(serialize_with = "by_words")]
+    pub counters: Vec<Count>,
+    /// What was lost since the start, by its reason; the document has only what happened.
+    #[serde(serialize_with = "what_happened")]
+    pub lost: Vec<(Reason, u64)>,
     /// The other routers, as far as they are known.
     pub peers: Vec<PeerStatus>,
 }
@@ -92,6 +94,15 @@ pub enum PeerKind {
     Upstream,
 }
 
+impl fmt::Display for PeerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Joold => "joold",
+            Self::Upstream => "upstream",
+        })
+    }
+}
+
 impl Status {
     /// That of a daemon with this configuration and this engine.
     pub fn of(config: &Config, engine: &Engine) -> Self {
@@ -110,7 +121,7 @@ impl Status {
             out_interface: config.netsocket.outgoing.clone(),
             version: env!("CARGO_PKG_VERSION"),
             pid: process::id(),
-            counters: passed(engine.counters()),
+            counters: counted(engine.counters()),
             lost: lost(engine.counters()),
             peers: engine.sync().map(peers).unwrap_or_default(),
         }
@@ -147,38 +158,29 @@ fn peers(sync: &Sync) -> Vec<PeerStatus> {
     own.chain(strangers).collect()
 }
 
-fn passed(counters: &Counters) -> Vec<(&'static str, u64)> {
-    [
-        ("batches from the kernel", counters.kernel_sent.packets),
-        ("bytes from the kernel", counters.kernel_sent.bytes),
-        ("datagrams to the network", counters.net_sent.packets),
-        ("bytes to the network", counters.net_sent.bytes),
-        ("datagrams from the network", counters.net_received.packets),
-        ("bytes from the network", counters.net_received.bytes),
-        ("updates merged into later ones", counters.merged),
-        ("updates held", counters.held),
-        ("updates told again", counters.restated),
-        ("waits for room in the network", counters.waits),
-    ]
-    .into_iter()
-    .chain(counters.late())
-    .chain(counters.group.counts())
-    .collect()
+fn counted(counters: &Counters) -> Vec<Count> {
+    let mut counts = counters.counts();
+    let lines = logging::lost().lines();
+    counts.push(
+        Count::total("log_lines_lost", "log lines lost", lines)
+            .meaning("log lines that neither syslog nor standard error took"),
+    );
+    counts
 }
 
-fn lost(counters: &Counters) -> Vec<(&'static str, u64)> {
+fn lost(counters: &Counters) -> Vec<(Reason, u64)> {
     let all = Reason::ALL.iter();
-    all.map(|&reason| (reason.name(), counters.lost(reason)))
-        .filter(|(_, times)| *times > 0)
-        .collect()
+    all.map(|&reason| (reason, counters.lost(reason))).collect()
 }
 
-/// Pairs as one object, in their order.
-fn as_object<S: Serializer>(
-    pairs: &[(&'static str, u64)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().copied())
+/// Numbers as one object, in their order.
+pub fn by_words<S: Serializer>(counts: &[Count], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.iter().map(|count| (count.words, count.value)))
+}
+
+fn what_happened<S: Serializer>(lost: &[(Reason, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    let happened = lost.iter().filter(|(_, times)| *times > 0);
+    serializer.collect_map(happened.map(|(reason, times)| (reason.name(), times)))
 }
 
 #[cfg(test)]

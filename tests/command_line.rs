@@ -261,7 +261,7 @@ fn jooldctl_has_help_and_a_version_of_its_own() {
     let help = directory.jooldctl(&["check", "--help"]);
     assert!(help.status.success());
     let help = String::from_utf8(help.stdout).unwrap();
-    assert!(help.contains("Usage: jooldctl [OPTIONS] check|state|status"));
+    assert!(help.contains("Usage: jooldctl [OPTIONS] check|state|status|stats"));
     for line in help.lines() {
         assert!(line.len() <= 80, "wider than a terminal: {line}");
     }
@@ -277,9 +277,13 @@ fn jooldctl_tells_a_wrong_command_line_from_a_daemon_that_is_not_there() {
     let directory = Directory::new();
     let cases: [(&[&str], i32, &str); 6] = [
         (&[], 64, "a command is missing"),
-        (&["reload"], 64, "\"reload\" is no command"),
+        (&["stop"], 64, "\"stop\" is no command"),
         (&["check", "--timeout", "1s"], 64, "\"1s\""),
-        (&["state", "--json"], 64, "--json is for status alone"),
+        (
+            &["state", "--json"],
+            64,
+            "--json is for status and stats alone",
+        ),
         (
             &["check", "--socket", "none.sock"],
             69,

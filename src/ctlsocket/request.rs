@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::exposition::Format;
+
 /// How long a request may be, in bytes, its newline among them.
 pub const LONGEST: usize = 64;
 
@@ -13,6 +15,8 @@ pub enum Request {
     State,
     /// `status`: answered with a [`crate::status::Status`] as one line of JSON.
     Status,
+    /// `stats` and the format's name: answered with all numbers in that format.
+    Stats(Format),
 }
 
 /// What is wrong with a request. The answer is "error: " and this, a line.
@@ -26,19 +30,26 @@ pub enum Wrong {
 
 impl Request {
     /// All of them, with their words.
-    pub const ALL: [(&'static str, Self); 2] = [("state", Self::State), ("status", Self::Status)];
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("state", Self::State),
+        ("status", Self::Status),
+        ("stats all", Self::Stats(Format::Lines)),
+        ("stats json", Self::Stats(Format::Json)),
+        ("stats prometheus", Self::Stats(Format::Prometheus)),
+        ("stats csv", Self::Stats(Format::Csv)),
+    ];
 
     /// Reads a line, without its newline.
     ///
     /// # Errors
     /// When it asks for nothing that there is.
     pub fn parse(line: &[u8]) -> Result<Self, Wrong> {
-        let word = line.trim_ascii();
+        let words = line.trim_ascii();
         let known = Self::ALL
             .into_iter()
-            .find(|(name, _)| name.as_bytes() == word);
+            .find(|(name, _)| name.as_bytes() == words);
         known.map(|(_, request)| request).ok_or_else(|| {
-            Wrong::Unknown(String::from_utf8_lossy(word).replace(char::is_control, "?"))
+            Wrong::Unknown(String::from_utf8_lossy(words).replace(char::is_control, "?"))
         })
     }
 }
@@ -63,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_one_word_whatever_ends_its_line() {
+    fn a_request_is_its_words_whatever_ends_its_line() {
         for line in [&b"state"[..], b"state\r", b" state "] {
             assert_eq!(Request::parse(line), Ok(Request::State));
         }
@@ -77,7 +88,8 @@ mod tests {
         }
         assert_eq!(
             Request::parse(b"a\nb").unwrap_err().to_string(),
-            "there is no request \"a?b\"; expected one of state, status"
+            "there is no request \"a?b\"; expected one of state, status, stats all, stats json, stats \
+             prometheus, stats csv"
         );
     }
 }

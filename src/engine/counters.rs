@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::Reason;
+use super::count::Count;
 use super::refresh::Refreshes;
 use crate::sync::Tally;
 
@@ -41,6 +42,8 @@ impl fmt::Display for Traffic {
 pub struct Counters {
     /// Batches of our instance that the kernel sent to the daemon; upstream's `KERNEL_SENT`.
     pub kernel_sent: Traffic,
+    /// Updates of sessions in them.
+    pub updates: u64,
     /// Datagrams that the network brought; upstream's `NET_RCVD`.
     pub net_received: Traffic,
     /// Datagrams that were sent to the network; upstream's `NET_SENT`.
@@ -84,6 +87,7 @@ impl Default for Counters {
     fn default() -> Self {
         Self {
             kernel_sent: Traffic::default(),
+            updates: 0,
             net_received: Traffic::default(),
             net_sent: Traffic::default(),
             waits: 0,
@@ -125,16 +129,114 @@ impl Counters {
         self.held = refreshes.held() as u64;
     }
 
-    /// What became of what came late, or was known, in the operator's words.
-    pub fn late(&self) -> [(&'static str, u64); 4] {
+    /// All of them but what was lost.
+    pub fn counts(&self) -> Vec<Count> {
+        let passed = self.passed();
+        let all = passed.into_iter().chain(self.late());
+        all.chain(self.group.counts()).collect()
+    }
+
+    /// What passed, and on which ways.
+    fn passed(&self) -> [Count; 17] {
+        let (kernel, received, sent) = (self.kernel_sent, self.net_received, self.net_sent);
         [
-            ("repeats and parts of tables received", self.again),
-            (
+            Count::total(
+                "batches_from_kernel",
+                "batches from the kernel",
+                kernel.packets,
+            ),
+            Count::total("bytes_from_kernel", "bytes from the kernel", kernel.bytes)
+                .meaning("bytes of sessions from the kernel"),
+            Count::total(
+                "updates_from_kernel",
+                "updates from the kernel",
+                self.updates,
+            )
+            .meaning("updates of sessions from the kernel"),
+            Count::total(
+                "datagrams_to_network",
+                "datagrams to the network",
+                sent.packets,
+            )
+            .meaning("datagrams of sessions to the network"),
+            Count::total("bytes_to_network", "bytes to the network", sent.bytes)
+                .meaning("bytes of sessions to the network"),
+            Count::total(
+                "datagrams_from_network",
+                "datagrams from the network",
+                received.packets,
+            )
+            .meaning("datagrams of sessions from the network"),
+            Count::total(
+                "bytes_from_network",
+                "bytes from the network",
+                received.bytes,
+            )
+            .meaning("bytes of sessions from the network"),
+            Count::total(
+                "updates_merged",
+                "updates merged into later ones",
+                self.merged,
+            ),
+            Count::level("updates_held", "updates held", self.held)
+                .meaning("updates that are held until their session's refresh window ends"),
+            Count::total("updates_restated", "updates told again", self.restated)
+                .meaning("updates told again because another router told something older"),
+            Count::total(
+                "batches_withheld",
+                "batches merged or held entirely",
+                self.withheld,
+            ),
+            Count::total(
+                "parts_released",
+                "parts made of held updates",
+                self.releases,
+            )
+            .meaning("parts of datagrams made of updates that had been held"),
+            Count::total("parts_shared", "parts that shared a datagram", self.shared)
+                .meaning("batches and parts that left in the datagram of an earlier one"),
+            Count::total("bytes_unsent", "bytes not sent", self.unsent)
+                .meaning("bytes of sessions that could not be sent to the network"),
+            Count::total(
+                "datagrams_converted",
+                "datagrams of the other byte order",
+                self.converted,
+            )
+            .meaning("datagrams of sessions that came in the other byte order"),
+            Count::total(
+                "lifetimes_shortened",
+                "lifetimes cut to the instance's longest",
+                self.shortened,
+            ),
+            Count::total("network_waits", "waits for room in the network", self.waits),
+        ]
+    }
+
+    /// What became of what came late, or was known.
+    fn late(&self) -> [Count; 4] {
+        [
+            Count::total(
+                "pieces_received",
+                "repeats and parts of tables received",
+                self.again,
+            ),
+            Count::total(
+                "pieces_without_news",
                 "of those and of datagrams, had nothing new",
                 self.nothing_new,
+            )
+            .meaning("datagrams, repeats and parts of tables that had nothing new"),
+            Count::total(
+                "sessions_told_newer",
+                "sessions of which newer was told",
+                self.known,
+            )
+            .meaning("sessions left out for this router has told something as new, or newer"),
+            Count::total(
+                "sessions_older_than_kernel",
+                "late sessions older than the kernel's",
+                self.older,
             ),
-            ("sessions of which newer was told", self.known),
-            ("late sessions older than the kernel's", self.older),
         ]
     }
 
@@ -193,14 +295,9 @@ impl fmt::Display for Counters {
             let shortened = self.shortened;
             write!(f, "; lifetimes cut to the instance's longest: {shortened}")?;
         }
-        for (what, count) in self.group.counts() {
-            if count != 0 {
-                write!(f, "; {what}: {count}")?;
-            }
-        }
-        for (what, count) in self.late() {
-            if count != 0 {
-                write!(f, "; {what}: {count}")?;
+        for Count { words, value, .. } in self.group.counts().into_iter().chain(self.late()) {
+            if value != 0 {
+                write!(f, "; {words}: {value}")?;
             }
         }
         for &reason in Reason::ALL {

@@ -147,6 +147,7 @@ impl Engine {
         self.journal.success(Reason::ForeignVersion);
         self.counters.kernel_sent.add(container.value.len());
         let updates = container.value.len() / self.format().size();
+        self.counters.updates += updates as u64;
         self.room.came(now, updates);
         if !self.has_queue() {
             let payload = self.watch.max_payload();

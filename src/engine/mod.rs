@@ -5,6 +5,7 @@
 //! operator should know comes out as [`Event`]s, at a bounded rate.
 
 mod allow;
+mod count;
 mod counters;
 mod extensions;
 mod flush;
@@ -26,6 +27,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 pub use allow::{AllowList, Prefix};
+pub use count::{Count, Kind};
 pub use counters::{Counters, Traffic};
 pub use extensions::Late;
 pub use journal::Event;

@@ -14,6 +14,9 @@ macro_rules! reasons {
             /// All of them, in the order of their counters.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
+            /// The variant's name.
+            const NAMES: &'static [&'static str] = &[$(stringify!($variant)),+];
+
             /// What happened, in the operator's words; the name of the counter.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
@@ -167,6 +170,18 @@ reasons! {
 }
 
 impl Reason {
+    /// The name of the counter for programs: "kernel_overrun".
+    pub fn id(self) -> String {
+        let mut id = String::new();
+        for letter in Self::NAMES[self as usize].chars() {
+            if letter.is_ascii_uppercase() && !id.is_empty() {
+                id.push('_');
+            }
+            id.push(letter.to_ascii_lowercase());
+        }
+        id
+    }
+
     /// Whether nothing is synchronized until somebody does something about it.
     pub fn is_fatal(self) -> bool {
         matches!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use crate::config::default_control_socket;
+use crate::exposition::Format;
 use crate::failure::Failure;
 use crate::wire::jool::InstanceName;
 
@@ -14,7 +15,7 @@ use crate::wire::jool::InstanceName;
 pub const HELP: &str = "\
 jooldctl - asks a joold how it stands
 
-Usage: jooldctl [OPTIONS] check|state|status
+Usage: jooldctl [OPTIONS] check|state|status|stats
 
 Commands:
   check   Tell whether this router may become master, which the exit status
@@ -22,6 +23,7 @@ Commands:
   state   Print how it stands: starting, alone, joining, in sync, lagging, or
           without kernel. It may become master while alone or in sync
   status  Print all that joold tells of itself, and of the other routers
+  stats   Print all counters, and what is lost for each reason
 
 Options:
   -i, --instance NAME  The Jool instance that the joold serves
@@ -31,7 +33,9 @@ Options:
       --timeout MS     Milliseconds to wait for the answer, 1 to 60000
                        (default: 1000)
   -q, --quiet          check: print nothing, unless it cannot tell
-      --json           status: print the JSON document as it is
+      --json           status, stats: print the JSON document as it is
+      --prometheus     stats: print what Prometheus reads
+      --csv            stats: print a line of names, and one of values
   -h, --help           Print this, and exit
   -V, --version        Print the version, and exit
 
@@ -84,7 +88,29 @@ pub enum Command {
         /// Whether it is for programs.
         json: bool,
     },
+    /// All numbers.
+    Stats(Stats),
 }
+
+/// How numbers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stats {
+    /// For people.
+    Listing,
+    /// As the daemon writes them.
+    As(Format),
+}
+
+/// The options that only some commands take, with those.
+const FLAGS: [(&str, &[&str]); 4] = [
+    ("--quiet", &["check"]),
+    ("--json", &["status", "stats"]),
+    ("--prometheus", &["stats"]),
+    ("--csv", &["stats"]),
+];
+
+/// The commands.
+const COMMANDS: [&str; 4] = ["check", "state", "status", "stats"];
 
 /// Parses the arguments, without the program's name.
 ///
@@ -92,14 +118,16 @@ pub enum Command {
 /// What is wrong with them.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Failure> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut command, mut quiet, mut json) = (None, false, false);
+    let (mut command, mut flags) = (None, Vec::new());
     let (mut socket, mut instance, mut timeout) = (None, None, TIMEOUT);
     while let Some(argument) = parser.next().map_err(wrong)? {
         match argument {
             Short('h') | Long("help") => return Ok(Invocation::Help),
             Short('V') | Long("version") => return Ok(Invocation::Version),
-            Short('q') | Long("quiet") => quiet = true,
-            Long("json") => json = true,
+            Short('q') | Long("quiet") => flags.push("--quiet"),
+            Long("json") => flags.push("--json"),
+            Long("prometheus") => flags.push("--prometheus"),
+            Long("csv") => flags.push("--csv"),
             Long("socket") => socket = Some(PathBuf::from(parser.value().map_err(wrong)?)),
             Short('i') | Long("instance") => {
                 instance = Some(instance_of(&parser.value().map_err(wrong)?)?);
@@ -115,25 +143,62 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         (None, instance) => default_control_socket(&instance.unwrap_or(InstanceName::DEFAULT)),
     };
     Ok(Invocation::Ask(Question {
-        command: command_of(command, quiet, json)?,
+        command: command_of(command, &flags)?,
         socket,
         timeout,
     }))
 }
 
-fn command_of(name: Option<OsString>, quiet: bool, json: bool) -> Result<Command, Failure> {
+fn command_of(name: Option<OsString>, flags: &[&str]) -> Result<Command, Failure> {
+    let expected = listed(&COMMANDS, "or");
     let Some(name) = name else {
-        return Err(mistaken("a command is missing: check, state or status"));
+        return Err(mistaken(&format!("a command is missing: {expected}")));
     };
-    match (name.to_str(), quiet, json) {
-        (Some("check"), quiet, false) => Ok(Command::Check { quiet }),
-        (Some("state"), false, false) => Ok(Command::State),
-        (Some("status"), false, json) => Ok(Command::Status { json }),
-        (Some("state" | "status"), true, _) => Err(mistaken("--quiet is for check alone")),
-        (Some("check" | "state"), _, true) => Err(mistaken("--json is for status alone")),
-        _ => Err(mistaken(&format!(
-            "{name:?} is no command; expected check, state or status"
-        ))),
+    let command = match name.to_str() {
+        Some("check") => Command::Check {
+            quiet: flags.contains(&"--quiet"),
+        },
+        Some("state") => Command::State,
+        Some("status") => Command::Status {
+            json: flags.contains(&"--json"),
+        },
+        Some("stats") => Command::Stats(format_of(flags)?),
+        _ => {
+            return Err(mistaken(&format!(
+                "{name:?} is no command; expected {expected}"
+            )));
+        }
+    };
+    for (flag, takers) in FLAGS {
+        if flags.contains(&flag) && !takers.iter().any(|taker| name == *taker) {
+            let takers = listed(takers, "and");
+            return Err(mistaken(&format!("{flag} is for {takers} alone")));
+        }
+    }
+    Ok(command)
+}
+
+fn format_of(flags: &[&str]) -> Result<Stats, Failure> {
+    let formats = [
+        ("--json", Format::Json),
+        ("--prometheus", Format::Prometheus),
+        ("--csv", Format::Csv),
+    ];
+    let mut wanted = formats.into_iter().filter(|(flag, _)| flags.contains(flag));
+    match (wanted.next(), wanted.next()) {
+        (None, _) => Ok(Stats::Listing),
+        (Some((_, format)), None) => Ok(Stats::As(format)),
+        (Some((one, _)), Some((other, _))) => {
+            Err(mistaken(&format!("{one} and {other} exclude each other")))
+        }
+    }
+}
+
+/// Words as a sentence has them: "a, b or c".
+fn listed(words: &[&str], last: &str) -> String {
+    match words.split_last() {
+        Some((end, rest)) if !rest.is_empty() => format!("{} {last} {end}", rest.join(", ")),
+        _ => words.concat(),
     }
 }
 
@@ -201,6 +266,8 @@ mod tests {
         let quiet = self::question("check -q --socket here");
         assert_eq!(quiet.command, Command::Check { quiet: true });
         assert_eq!(quiet.socket, PathBuf::from("here"));
+        let stats = self::question("--prometheus stats").command;
+        assert_eq!(stats, Command::Stats(Stats::As(Format::Prometheus)));
     }
 
     #[test]
@@ -209,7 +276,9 @@ mod tests {
             ("", "a command is missing"),
             ("stop", "\"stop\""),
             ("check state", "\"state\""),
-            ("check --json", "--json"),
+            ("check --json", "--json is for status and stats alone"),
+            ("status --csv", "--csv is for stats alone"),
+            ("stats --csv --json", "--json and --csv exclude each other"),
             ("state -q", "--quiet"),
             ("check --timeout 0", "\"0\""),
             ("check --timeout soon", "\"soon\""),

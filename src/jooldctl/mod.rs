@@ -8,9 +8,10 @@ mod listing;
 use std::ffi::OsString;
 
 use crate::cli::print;
+use crate::exposition::Format;
 use crate::failure::Failure;
 use ask::Server;
-use cli::{Command, Invocation, Question};
+use cli::{Command, Invocation, Question, Stats};
 
 /// The exit status of a check whose answer is no.
 const NO: u8 = 1;
@@ -45,12 +46,23 @@ fn put(question: &Question) -> Result<u8, Failure> {
         }
         Command::Status { json: true } => print(&server.ask("status")?)?,
         Command::Status { json: false } => {
-            let answer = server.ask("status")?;
-            let listing = listing::of(&answer).map_err(|_| server.strange(&answer))?;
-            print(&listing)?;
+            print(&listed(&server, &server.ask("status")?)?)?;
         }
+        Command::Stats(Stats::Listing) => {
+            print(&listed(&server, &server.ask(&asked(Format::Json))?)?)?;
+        }
+        Command::Stats(Stats::As(format)) => print(&server.ask(&asked(format))?)?,
     }
     Ok(0)
+}
+
+/// The request for numbers in that format.
+fn asked(format: Format) -> String {
+    format!("stats {}", format.name())
+}
+
+fn listed(server: &Server<'_>, answer: &str) -> Result<String, Failure> {
+    listing::of(answer).map_err(|_| server.strange(answer))
 }
 
 /// The answer to `state`.

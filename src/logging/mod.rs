@@ -142,6 +142,13 @@ pub fn lost() -> Lost {
     Lost(OUTPUT.get().map_or(0, lost) + UNTAKEN.load(Ordering::Relaxed))
 }
 
+impl Lost {
+    /// How many.
+    pub fn lines(self) -> u64 {
+        self.0
+    }
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -136,12 +136,16 @@ impl Reactor {
                 };
                 format!("{standing}\n{may}\n")
             }
-            Ok(Request::Status) => {
-                self.count_lost(now);
-                Status::of(&self.running.config, &self.engine).to_json() + "\n"
-            }
+            Ok(Request::Status) => self.status(now).to_json() + "\n",
+            Ok(Request::Stats(format)) => format.write(&self.status(now)),
             Err(wrong) => format!("error: {wrong}\n"),
         }
+    }
+
+    /// All that there is to tell, with counters that are exact now.
+    pub(super) fn status(&mut self, now: Instant) -> Status {
+        self.count_lost(now);
+        Status::of(&self.running.config, &self.engine)
     }
 
     /// Ends the connection.

@@ -39,6 +39,7 @@ pub use merge::{Table, keep_later};
 pub use peer::Peer;
 pub use strangers::Stranger;
 
+use crate::engine::Count;
 use crate::wire::extension::{Header, Hello, Kind, Node};
 use giving::Giving;
 use gone::Gone;
@@ -117,22 +118,56 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// What was counted, in the operator's words.
-    pub fn counts(&self) -> [(&'static str, u64); 10] {
+    /// What was counted.
+    pub fn counts(&self) -> [Count; 10] {
         [
-            ("datagrams missed", self.lost),
-            ("of those, made up for", self.repaired),
-            (
+            Count::total("datagrams_missed", "datagrams missed", self.lost)
+                .meaning("datagrams of other routers that did not come in their turn"),
+            Count::total("datagrams_repaired", "of those, made up for", self.repaired)
+                .meaning("missed datagrams that came later, by themselves or repeated"),
+            Count::total(
+                "datagrams_given_up",
                 "of those, given up, so that tables were read",
                 self.given_up,
+            )
+            .meaning("missed datagrams that were given up, so that tables were read"),
+            Count::total(
+                "datagrams_doubled",
+                "datagrams that came twice",
+                self.doubled,
             ),
-            ("datagrams that came twice", self.doubled),
-            ("own datagrams repeated", self.repeated),
-            ("made the kernel wait for a peer", self.held_back),
-            ("parts of the own table given", self.parts_given),
-            ("parts of other tables taken", self.parts_taken),
-            ("messages to the other daemons", self.messages_sent),
-            ("messages from the other daemons", self.messages_received),
+            Count::total(
+                "datagrams_repeated",
+                "own datagrams repeated",
+                self.repeated,
+            )
+            .meaning("own datagrams repeated for others"),
+            Count::total(
+                "kernel_held_back",
+                "made the kernel wait for a peer",
+                self.held_back,
+            )
+            .meaning("how often the kernel was made to wait for a peer"),
+            Count::total(
+                "table_parts_given",
+                "parts of the own table given",
+                self.parts_given,
+            ),
+            Count::total(
+                "table_parts_taken",
+                "parts of other tables taken",
+                self.parts_taken,
+            ),
+            Count::total(
+                "messages_sent",
+                "messages to the other daemons",
+                self.messages_sent,
+            ),
+            Count::total(
+                "messages_received",
+                "messages from the other daemons",
+                self.messages_received,
+            ),
         ]
     }
 }

@@ -1,5 +1,6 @@
 //! The control socket, and what jooldctl makes of it.
 
+mod stats;
 mod users;
 
 use std::fs;
@@ -33,6 +34,7 @@ pub fn tests() -> Vec<Trial> {
         a_file_that_says_false_has_no_socket
         the_socket_moves_when_the_file_says_so_and_stays_where_it_cannot
     });
+    tests.extend(stats::tests());
     tests.extend(users::tests());
     tests
 }
@@ -228,7 +230,8 @@ fn a_line_that_asks_nothing_is_answered_with_what_can_be_asked() -> Outcome {
     let unknown = ask(&socket, b"stop\n")?;
     assert_eq!(
         unknown,
-        "error: there is no request \"stop\"; expected one of state, status\n"
+        "error: there is no request \"stop\"; expected one of state, status, stats all, stats json, \
+         stats prometheus, stats csv\n"
     );
     let endless = ask(&socket, &[b'x'; 1000])?;
     assert!(

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use joold::engine::{Counters, Engine, FromKernel, Piece, Reason};
+use joold::engine::{Counters, Engine, FromKernel, Kind, Piece, Reason};
 use joold::wire::jool::Message;
 
 use super::World;
@@ -200,25 +200,7 @@ impl World {
 
 /// What only grows, besides the losses.
 pub fn passed(counters: &Counters) -> Vec<u64> {
-    let traffic = [
-        counters.kernel_sent,
-        counters.net_received,
-        counters.net_sent,
-    ];
-    let traffic = traffic.into_iter().flat_map(|one| [one.packets, one.bytes]);
-    let others = [
-        counters.waits,
-        counters.merged,
-        counters.restated,
-        counters.withheld,
-        counters.releases,
-        counters.shared,
-        counters.unsent,
-        counters.converted,
-        counters.shortened,
-    ];
-    let late = counters.late().into_iter().map(|(_, count)| count);
-    let group = counters.group.counts().into_iter();
-    let group = group.map(|(_, count)| count);
-    traffic.chain(others).chain(late).chain(group).collect()
+    let growing = counters.counts().into_iter();
+    let growing = growing.filter(|count| count.kind == Kind::Total);
+    growing.map(|count| count.value).collect()
 }
