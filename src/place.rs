@@ -274,6 +274,21 @@ impl End {
         }
     }
 
+    /// What the interface is called now, and what there is to say about it, in a few words.
+    pub fn summary(&self) -> String {
+        let name = self.name();
+        match self.condition {
+            Condition::Sound => name,
+            Condition::Renamed => format!("{name}, renamed"),
+            Condition::AddressGone => format!("{name}, which lost its address"),
+            Condition::Down => format!("{name}, down"),
+            Condition::NoCarrier => format!("{name}, without carrier"),
+            Condition::Missing => format!("{name}, missing"),
+            Condition::NoRoute => "no route leads to the group".to_owned(),
+            Condition::Apart => format!("{name}, another link than the group's"),
+        }
+    }
+
     fn news(&self, before: Option<&Self>, interfaces: &Interfaces) -> Option<News> {
         let before = before.filter(|before| before.link == self.link);
         let was = before.map_or(Condition::Sound, |before| before.condition);

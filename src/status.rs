@@ -10,8 +10,10 @@ use serde::{Serialize, Serializer};
 use crate::config::{Config, Link};
 use crate::engine::{Count, Counters, Engine, Reason, Standing};
 use crate::logging;
+use crate::place::Place;
 use crate::sync::Sync;
 use crate::wire::globals::Global;
+use crate::wire::statistics::Synchronization;
 
 /// The whole of it. The keys are the fields' names, with spaces.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +37,15 @@ pub struct Status {
     /// In updates of sessions, likewise.
     #[serde(rename = "ss-capacity")]
     pub ss_capacity: Option<u32>,
+    /// In sessions, likewise; Jool before 4.1.11 has none.
+    #[serde(rename = "ss-max-sessions-per-packet")]
+    pub ss_max_sessions_per_packet: Option<u32>,
+    /// How many sessions the instance's table has, as the kernel told last; nothing if it is not there.
+    pub sessions: Option<u64>,
+    /// What the kernel has counted of the synchronization; nothing if the numbers of this version of Jool
+    /// are not known.
+    #[serde(rename = "kernel counters", serialize_with = "by_words_if_known")]
+    pub kernel_counters: Option<[Count; 8]>,
     /// The group.
     #[serde(rename = "multicast address")]
     pub multicast_address: String,
@@ -47,6 +58,12 @@ pub struct Status {
     /// Likewise.
     #[serde(rename = "out interface")]
     pub out_interface: Option<Link>,
+    /// The interface where the group is joined now, and what is wrong with it.
+    #[serde(rename = "receives over")]
+    pub receives_over: Option<String>,
+    /// Likewise of where datagrams leave.
+    #[serde(rename = "sends over")]
+    pub sends_over: Option<String>,
     /// The daemon's own version.
     pub version: &'static str,
     /// The daemon's process id, in its own namespace.
@@ -104,8 +121,8 @@ impl fmt::Display for PeerKind {
 }
 
 impl Status {
-    /// That of a daemon with this configuration and this engine.
-    pub fn of(config: &Config, engine: &Engine) -> Self {
+    /// That of a daemon with this configuration and this engine, which found the interfaces so.
+    pub fn of(config: &Config, engine: &Engine, place: Option<&Place>) -> Self {
         let standing = engine.standing();
         Self {
             standing,
@@ -115,10 +132,15 @@ impl Status {
             ss_enabled: engine.global(Global::SsEnabled).map(|value| value != 0),
             ss_flush_deadline: engine.global(Global::SsFlushDeadline),
             ss_capacity: engine.global(Global::SsCapacity),
+            ss_max_sessions_per_packet: engine.global(Global::SsMaxSessionsPerPacket),
+            sessions: engine.sessions(),
+            kernel_counters: engine.synchronization().map(kernel_counters),
             multicast_address: config.netsocket.group.to_string(),
             multicast_port: config.netsocket.port,
             in_interface: config.netsocket.incoming.clone(),
             out_interface: config.netsocket.outgoing.clone(),
+            receives_over: place.map(|place| place.incoming.summary()),
+            sends_over: place.map(|place| place.outgoing.summary()),
             version: env!("CARGO_PKG_VERSION"),
             pid: process::id(),
             counters: counted(engine.counters()),
@@ -158,6 +180,48 @@ fn peers(sync: &Sync) -> Vec<PeerStatus> {
     own.chain(strangers).collect()
 }
 
+/// What the kernel has counted of the synchronization.
+pub fn kernel_counters(counted: Synchronization) -> [Count; 8] {
+    [
+        Count::total(
+            "kernel_updates_queued",
+            "updates for the queue",
+            counted.queued,
+        )
+        .meaning("updates of sessions that packets made in the kernel, for its queue"),
+        Count::total(
+            "kernel_updates_dropped",
+            "of those, dropped: queue full",
+            counted.queue_full,
+        )
+        .meaning("updates of sessions that the kernel dropped since its queue was full"),
+        Count::total("kernel_sessions_sent", "sessions to joold", counted.sent)
+            .meaning("sessions that the kernel sent to joold"),
+        Count::total("kernel_batches_sent", "batches to joold", counted.batches)
+            .meaning("batches that the kernel sent to joold"),
+        Count::total("kernel_advertises", "advertises", counted.advertises)
+            .meaning("how often the kernel began to tell its whole table"),
+        Count::total(
+            "kernel_acknowledgements",
+            "acknowledgements from joold",
+            counted.acknowledgements,
+        )
+        .meaning("acknowledgements of batches that the kernel got"),
+        Count::total(
+            "kernel_sessions_received",
+            "sessions from joold",
+            counted.received,
+        )
+        .meaning("sessions that the kernel got from joold, added or not"),
+        Count::total(
+            "kernel_requests_received",
+            "requests from joold",
+            counted.requests,
+        )
+        .meaning("requests with sessions that the kernel got from joold"),
+    ]
+}
+
 fn counted(counters: &Counters) -> Vec<Count> {
     let mut counts = counters.counts();
     let lines = logging::lost().lines();
@@ -176,6 +240,17 @@ fn lost(counters: &Counters) -> Vec<(Reason, u64)> {
 /// Numbers as one object, in their order.
 pub fn by_words<S: Serializer>(counts: &[Count], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(counts.iter().map(|count| (count.words, count.value)))
+}
+
+/// The same, or null.
+pub fn by_words_if_known<S: Serializer>(
+    counts: &Option<[Count; 8]>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match counts {
+        Some(counts) => by_words(counts, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn what_happened<S: Serializer>(lost: &[(Reason, u64)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -206,7 +281,7 @@ mod tests {
     }
 
     fn told(engine: &Engine) -> Value {
-        serde_json::from_str(&Status::of(&config(), engine).to_json()).unwrap()
+        serde_json::from_str(&Status::of(&config(), engine, None).to_json()).unwrap()
     }
 
     #[test]
@@ -217,7 +292,14 @@ mod tests {
         let told = told(&engine);
         assert_eq!(told["standing"], "without kernel");
         assert_eq!(told["may take over"], false);
-        for key in ["module version", "ss-enabled", "out interface"] {
+        for key in [
+            "module version",
+            "ss-enabled",
+            "out interface",
+            "sessions",
+            "kernel counters",
+            "receives over",
+        ] {
             assert_eq!(told.get(key), Some(&Value::Null), "{key}");
         }
         assert_eq!(told["in interface"], "eth0");

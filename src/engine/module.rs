@@ -8,6 +8,7 @@ use crate::wire::globals::Global;
 use crate::wire::instance::{Refusal, Snapshot};
 use crate::wire::jool::{Command, Version};
 use crate::wire::request::{Address, Repeated};
+use crate::wire::statistics::{Statistics, Synchronization};
 
 impl Engine {
     /// The module is there; `family` is the type of its messages, `version` its own if the system
@@ -97,6 +98,18 @@ impl Engine {
     /// What one of the instance's globals is, if that is known.
     pub fn global(&self, global: Global) -> Option<u32> {
         self.watch.get(global)
+    }
+
+    /// How many sessions the instance had when it was looked at last, if it is there.
+    pub fn sessions(&self) -> Option<u64> {
+        self.watch.statistics().map(Statistics::sessions)
+    }
+
+    /// What the instance had counted of its synchronization then, if that is known of its version.
+    pub fn synchronization(&self) -> Option<Synchronization> {
+        let is_known = self.version.is_some_and(Version::has_known_statistics);
+        let statistics = self.watch.statistics().filter(|_| is_known);
+        statistics.map(Statistics::synchronization)
     }
 
     /// When the instance should be looked at.

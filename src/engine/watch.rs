@@ -235,6 +235,11 @@ impl Watch {
         self.advertises = false;
     }
 
+    /// What it had counted when it was looked at last; nothing unless it is there.
+    pub fn statistics(&self) -> Option<&Statistics> {
+        Some(&self.statistics).filter(|_| self.presence == Presence::Present)
+    }
+
     /// How many sessions it had when it was looked at last.
     pub fn sessions(&self) -> u32 {
         u32::try_from(self.statistics.sessions()).unwrap_or(u32::MAX)
@@ -291,11 +296,10 @@ impl Watch {
         (self.presence, self.was_missing) = (Presence::Present, false);
         self.globals = state.globals;
         if version.is_some_and(Version::has_known_statistics) && !appeared {
-            let grown = |of: fn(&Statistics) -> u64| {
-                of(&state.statistics).saturating_sub(of(&self.statistics))
-            };
-            self.advertises |= grown(Statistics::advertises) > 0;
-            self.queue_lost += grown(Statistics::queue_full);
+            let now = state.statistics.synchronization();
+            let before = self.statistics.synchronization();
+            self.advertises |= now.advertises > before.advertises;
+            self.queue_lost += now.queue_full.saturating_sub(before.queue_full);
         }
         self.statistics = state.statistics;
         self.refusals = (0, 0);

@@ -2,7 +2,7 @@
 //!
 //! Other routers come and go, and are left out: there would be other names each time.
 
-use super::{Status, levels};
+use super::{Status, singles};
 
 /// A name, and a value if there is one at the moment.
 type Pair = (String, Option<u64>);
@@ -18,11 +18,9 @@ pub(super) const UPSTREAMS: [(&str, &str); 6] = [
 ];
 
 fn pairs(status: &Status) -> Vec<Pair> {
-    let counts = levels(status)
-        .into_iter()
-        .chain(status.counters.iter().copied());
-    let mut pairs: Vec<Pair> = counts
-        .map(|count| (count.name.to_owned(), Some(count.value)))
+    let singles = singles(status).into_iter();
+    let mut pairs: Vec<Pair> = singles
+        .map(|(count, is_known)| (count.name.to_owned(), is_known.then_some(count.value)))
         .collect();
     for (reason, times) in &status.lost {
         pairs.push((format!("lost_{}", reason.id()), Some(*times)));

@@ -10,7 +10,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::engine::{Count, Kind, Reason, Standing};
-use crate::status::{PeerStatus, Status, by_words};
+use crate::status::{PeerStatus, Status, by_words, by_words_if_known, kernel_counters};
+use crate::wire::statistics::Synchronization;
 
 /// How numbers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,24 +89,76 @@ impl From<Count> for Family {
     }
 }
 
-/// All that there is of a status but its counters, which are single numbers.
+/// All that there is.
 fn families(status: &Status) -> Vec<Family> {
     let mut families = vec![about(status), standing(status)];
-    families.extend(levels(status).into_iter().map(Family::from));
-    families.extend(status.counters.iter().copied().map(Family::from));
+    let known = singles(status)
+        .into_iter()
+        .filter(|(_, is_known)| *is_known);
+    families.extend(known.map(|(count, _)| Family::from(count)));
     families.push(lost(status));
     families.extend(peers(&status.peers));
     families
 }
 
-/// What is there now and has a value.
-fn levels(status: &Status) -> Vec<Count> {
-    let truth = u64::from(status.may_take_over);
-    vec![
-        Count::level("may_take_over", "may take over", truth)
-            .meaning("whether this router may become master: 0 or 1"),
-        Count::level("peers", "peers", status.peers.len() as u64)
-            .meaning("other routers that are known"),
+/// A number, and whether it is known.
+type Perhaps = (Count, bool);
+
+/// All single numbers. Those that are not known have a place there, too.
+fn singles(status: &Status) -> Vec<Perhaps> {
+    let mut singles: Vec<Perhaps> = levels(status).into();
+    let known = |count| (count, true);
+    singles.extend(status.counters.iter().copied().map(known));
+    let kernels = status.kernel_counters;
+    let is_known = kernels.is_some();
+    let kernels = kernels.unwrap_or_else(|| kernel_counters(Synchronization::default()));
+    singles.extend(kernels.map(|count| (count, is_known)));
+    singles
+}
+
+/// What is there now.
+fn levels(status: &Status) -> [Perhaps; 7] {
+    let level = |name, help, value: Option<u64>| {
+        let count = Count::level(name, help, value.unwrap_or_default());
+        (count, value.is_some())
+    };
+    let truth = |value: bool| Some(u64::from(value));
+    [
+        level(
+            "may_take_over",
+            "whether this router may become master: 0 or 1",
+            truth(status.may_take_over),
+        ),
+        level(
+            "peers",
+            "other routers that are known",
+            Some(status.peers.len() as u64),
+        ),
+        level(
+            "kernel_sessions",
+            "sessions in the kernel's table",
+            status.sessions,
+        ),
+        level(
+            "kernel_ss_enabled",
+            "whether the instance synchronizes: 0 or 1",
+            status.ss_enabled.and_then(truth),
+        ),
+        level(
+            "kernel_ss_flush_deadline_milliseconds",
+            "for how long the kernel waits for a batch to fill up",
+            status.ss_flush_deadline.map(u64::from),
+        ),
+        level(
+            "kernel_ss_capacity",
+            "how many updates of sessions may wait in the kernel",
+            status.ss_capacity.map(u64::from),
+        ),
+        level(
+            "kernel_ss_max_sessions_per_packet",
+            "how many sessions make a batch full",
+            status.ss_max_sessions_per_packet.map(u64::from),
+        ),
     ]
 }
 
@@ -197,6 +250,17 @@ struct Numbers<'a> {
     standing: Standing,
     #[serde(rename = "may take over")]
     may_take_over: bool,
+    #[serde(rename = "ss-enabled")]
+    ss_enabled: Option<bool>,
+    #[serde(rename = "ss-flush-deadline")]
+    ss_flush_deadline: Option<u32>,
+    #[serde(rename = "ss-capacity")]
+    ss_capacity: Option<u32>,
+    #[serde(rename = "ss-max-sessions-per-packet")]
+    ss_max_sessions_per_packet: Option<u32>,
+    sessions: Option<u64>,
+    #[serde(rename = "kernel counters", serialize_with = "by_words_if_known")]
+    kernel_counters: Option<[Count; 8]>,
     #[serde(serialize_with = "by_words")]
     counters: &'a [Count],
     #[serde(serialize_with = "all_reasons")]
@@ -213,6 +277,12 @@ fn json(status: &Status) -> String {
         instance: &status.instance,
         standing: status.standing,
         may_take_over: status.may_take_over,
+        ss_enabled: status.ss_enabled,
+        ss_flush_deadline: status.ss_flush_deadline,
+        ss_capacity: status.ss_capacity,
+        ss_max_sessions_per_packet: status.ss_max_sessions_per_packet,
+        sessions: status.sessions,
+        kernel_counters: status.kernel_counters,
         counters: &status.counters,
         lost: &status.lost,
         peers: &status.peers,

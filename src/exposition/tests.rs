@@ -10,11 +10,16 @@ fn status() -> Status {
         module_version: None,
         ss_enabled: None,
         ss_flush_deadline: None,
-        ss_capacity: None,
+        ss_capacity: Some(512),
+        ss_max_sessions_per_packet: None,
+        sessions: Some(8),
+        kernel_counters: None,
         multicast_address: String::new(),
         multicast_port: 1,
         in_interface: None,
         out_interface: None,
+        receives_over: None,
+        sends_over: None,
         version: "1.2.3",
         pid: 1,
         counters: vec![
@@ -74,23 +79,26 @@ fn a_family_without_a_series_is_left_out() {
 }
 
 #[test]
-fn comma_separated_values_begin_with_upstreams_and_name_nothing_twice() {
+fn comma_separated_values_begin_with_upstreams_and_keep_a_place_for_what_is_not_known() {
     let text = Format::Csv.write(&status());
     assert_eq!(
         text,
         "KERNEL_SENT_PKTS,KERNEL_SENT_BYTES,NET_RCVD_PKTS,NET_RCVD_BYTES,NET_SENT_PKTS,NET_SENT_BYTES,\
-         instance,standing,may_take_over,peers,updates_held,lost_not_from_kernel,lost_outside_pool4\n\
-         1,2,3,4,5,6,\"a \"\"b\"\", c\",in sync,1,0,7,0,9\n"
+         instance,standing,may_take_over,peers,kernel_sessions,kernel_ss_enabled,\
+         kernel_ss_flush_deadline_milliseconds,kernel_ss_capacity,kernel_ss_max_sessions_per_packet,\
+         updates_held,kernel_updates_queued,kernel_updates_dropped,kernel_sessions_sent,\
+         kernel_batches_sent,kernel_advertises,kernel_acknowledgements,kernel_sessions_received,\
+         kernel_requests_received,lost_not_from_kernel,lost_outside_pool4\n\
+         1,2,3,4,5,6,\"a \"\"b\"\", c\",in sync,1,0,8,,,512,,7,,,,,,,,,0,9\n"
     );
 }
 
 #[test]
-fn lines_are_a_name_and_a_number() {
+fn lines_are_a_name_and_a_number_that_is_known() {
     let text = Format::Lines.write(&status());
-    assert!(
-        text.starts_with("may_take_over 1\npeers 0\nbatches_from_kernel 1\n"),
-        "{text}"
-    );
+    let expected = "may_take_over 1\npeers 0\nkernel_sessions 8\nkernel_ss_capacity 512\n\
+                    batches_from_kernel 1\n";
+    assert!(text.starts_with(expected), "{text}");
     assert!(
         text.ends_with("lost_not_from_kernel 0\nlost_outside_pool4 9\n"),
         "{text}"

@@ -145,7 +145,11 @@ impl Reactor {
     /// All that there is to tell, with counters that are exact now.
     pub(super) fn status(&mut self, now: Instant) -> Status {
         self.count_lost(now);
-        Status::of(&self.running.config, &self.engine)
+        Status::of(
+            &self.running.config,
+            &self.engine,
+            self.links.place.as_ref(),
+        )
     }
 
     /// Ends the connection.

@@ -41,7 +41,7 @@ pub(super) struct Links {
     pub(super) watcher: Watcher,
     config: Option<NetsocketConfig>,
     /// As it was found last.
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
     /// When that was.
     looked: Option<Instant>,
     /// When the next look is due.

@@ -9,10 +9,9 @@ use super::netlink::Attribute;
 /// What there is now: BIB entries and sessions. Everything else counts events.
 const GAUGES: [u16; 2] = [4, SESSIONS];
 
-/// Updates that were dropped since the queue was full, and advertises, in Jool 4.1.13; other versions
-/// have something else there, or nothing.
-const QUEUE_FULL: usize = 78;
-const ADVERTISES: usize = 81;
+/// The first of those about synchronization that tell what passed, in Jool 4.1.13; other versions have
+/// something else there, or nothing.
+const QUEUED: usize = 75;
 
 /// Sessions that there are now.
 const SESSIONS: u16 = 5;
@@ -23,6 +22,27 @@ pub struct Statistics {
     /// By the statistic's number.
     counted: Vec<u64>,
     sessions: u64,
+}
+
+/// What an instance has counted of its synchronization.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Synchronization {
+    /// Updates that packets made, for the queue.
+    pub queued: u64,
+    /// Sessions in batches.
+    pub sent: u64,
+    /// Sessions in `JOOLD_ADD` requests, added or not.
+    pub received: u64,
+    /// Updates that were dropped since the queue was full.
+    pub queue_full: u64,
+    /// Batches.
+    pub batches: u64,
+    /// `JOOLD_ADD` requests.
+    pub requests: u64,
+    /// Advertises that were begun.
+    pub advertises: u64,
+    /// Acknowledgements of batches.
+    pub acknowledgements: u64,
 }
 
 /// Where the counters of a 32-bit machine may begin anew by themselves before the next look.
@@ -55,14 +75,24 @@ impl Statistics {
         self.sessions
     }
 
-    /// How many updates were dropped since the queue was full, in Jool 4.1.13.
-    pub fn queue_full(&self) -> u64 {
-        self.counted.get(QUEUE_FULL).copied().unwrap_or_default()
-    }
-
-    /// How many advertises were begun, in Jool 4.1.13.
-    pub fn advertises(&self) -> u64 {
-        self.counted.get(ADVERTISES).copied().unwrap_or_default()
+    /// What passed of synchronization, if Jool 4.1.13 counted it.
+    pub fn synchronization(&self) -> Synchronization {
+        let at = |offset| {
+            self.counted
+                .get(QUEUED + offset)
+                .copied()
+                .unwrap_or_default()
+        };
+        Synchronization {
+            queued: at(0),
+            sent: at(1),
+            received: at(2),
+            queue_full: at(3),
+            batches: at(4),
+            requests: at(5),
+            advertises: at(6),
+            acknowledgements: at(7),
+        }
     }
 
     /// Whether some other instance must have counted these, for something is less than `before`.
@@ -113,6 +143,26 @@ mod tests {
         let before = of(&[(1, u64::from(u32::MAX) - 5), (82, 3)]);
         assert!(!of(&[(1, 5), (82, 3)]).is_anew(&before));
         assert!(of(&[(1, 5), (82, 2)]).is_anew(&before));
+    }
+
+    #[test]
+    fn what_passed_has_the_numbers_of_4_1_13() {
+        let numbered: Vec<_> = (70..=83)
+            .map(|number| (number, u64::from(number)))
+            .collect();
+        assert_eq!(
+            of(&numbered).synchronization(),
+            Synchronization {
+                queued: 75,
+                sent: 76,
+                received: 77,
+                queue_full: 78,
+                batches: 79,
+                requests: 80,
+                advertises: 81,
+                acknowledgements: 82,
+            }
+        );
     }
 
     #[test]

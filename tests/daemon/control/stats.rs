@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jool_simulated::node::{Network, Side, pair};
-use jool_simulated::sample;
+use jool_simulated::{sample, wait};
 use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
@@ -15,6 +15,7 @@ use crate::stage::*;
 pub fn tests() -> Vec<Trial> {
     Vec::from(tests! {
         all_numbers_are_told_alike_in_every_format
+        what_the_kernel_counted_is_told_where_its_numbers_are_known
         what_prometheus_reads_is_well_formed_and_has_the_other_router
     })
 }
@@ -67,6 +68,37 @@ fn all_numbers_are_told_alike_in_every_format() -> Outcome {
     let value = columns.find_map(|found| found.map(|(_, value)| value.trim().to_owned()));
     assert_eq!(value.as_deref(), Some("36"), "{listing}");
     Ok(())
+}
+
+fn what_the_kernel_counted_is_told_where_its_numbers_are_known() -> Outcome {
+    let known = |version, is_known: bool| -> Outcome {
+        let (mut j, _k) = pair(version)?;
+        // So that the daemon's first look finds them.
+        translate(&j, (0..36).map(sample::udp));
+        super::start(&mut j, r#", "refresh window": 0"#)?;
+        // A batch tells the version.
+        translate(&j, (36..72).map(sample::udp));
+        let socket = daemon(&mut j)?.control_socket();
+        let told = wait::for_some("a version", || {
+            let told: Value = serde_json::from_str(&stats(&socket, &["--json"]).ok()?).ok()?;
+            (told["counters"]["batches from the kernel"] != 0).then_some(told)
+        })?;
+        // A second look may have found the others.
+        let at_least = |told: &Value, least| told.as_u64() >= Some(least);
+        assert!(at_least(&told["sessions"], 36), "{told}");
+        let kernels = &told["kernel counters"];
+        match is_known {
+            true => {
+                assert!(at_least(&kernels["updates for the queue"], 36), "{told}");
+                assert!(at_least(&kernels["batches to joold"], 1), "{told}");
+                assert_eq!(told["ss-max-sessions-per-packet"], 36);
+            }
+            false => assert_eq!(kernels, &Value::Null),
+        }
+        Ok(())
+    };
+    known(Version::SUPPORTED, true)?;
+    known(OLD, false)
 }
 
 /// The series of a text for Prometheus; fails where it is none.
