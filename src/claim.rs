@@ -186,6 +186,7 @@ mod tests {
                 ttl: 1,
                 receive_buffer: 131_072,
                 allowed: AllowList::EVERYBODY,
+                stats_allowed: Vec::new(),
                 extensions: ExtensionsConfig::default(),
             },
             modsocket,

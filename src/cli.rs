@@ -21,7 +21,8 @@ Arguments:
              (default: netsocket.json)
   MODSOCKET  JSON file: the Jool instance to serve (default: modsocket.json)
   PORT       UDP port, by number or service name, where any datagram is
-             answered with the counters (default: no stats server)
+             answered with the counters; to this host with all numbers, if
+             it asks for json, prometheus or all (default: no stats server)
 
 Options:
       --check            Check both files, print the effective configuration
@@ -44,6 +45,9 @@ Keys of NETSOCKET:
                        they are read (default: 4194304)
   \"allow from\"         Addresses and prefixes of the other routers, a list;
                        what others send is dropped (default: everybody)
+  \"stats allow\"        Addresses and prefixes, a list, to which the stats server
+                       tells all numbers as it does to this host
+                       (default: none)
   \"extensions\"         Make up for what is lost between routers that have
                        this joold; false: say only what upstream's says
                        (default: true)

@@ -26,6 +26,14 @@ const ALL: Rate = Rate::per_second(100);
 /// Answers to this host itself, which count for nobody else's: they leave over no link.
 const HERE: Rate = Rate::per_second(1000);
 
+/// Answers with all numbers, which are long, to all addresses together. Only whom the operator named gets
+/// one: 500 kB a second at most, where there are as many routers as a daemon remembers, and with two some
+/// 120 kB.
+const LONG: Rate = Rate::per_second(10);
+
+/// The same to this host itself: each takes some of the time that is the sessions'.
+const LONG_HERE: Rate = Rate::per_second(100);
+
 /// How many buckets an address has. With so many rows, ten addresses that are flooding take the
 /// share of one other in 27,000.
 const ROWS: usize = 4;
@@ -50,6 +58,10 @@ pub enum Refusal {
     All,
     /// This host has had its share.
     Here,
+    /// All addresses together have had theirs of long answers.
+    Long,
+    /// This host has had its share of long answers.
+    LongHere,
     /// An answer to where it says that it comes from would go to no host, or to many.
     NoHost,
     /// Nobody can listen on the port that it says it comes from.
@@ -64,7 +76,9 @@ impl Refusal {
     /// What it is counted as.
     pub fn reason(self) -> Reason {
         match self {
-            Self::Share | Self::All | Self::Here => Reason::StatsShare,
+            Self::Share | Self::All | Self::Here | Self::Long | Self::LongHere => {
+                Reason::StatsShare
+            }
             Self::NoHost | Self::NoPort | Self::Server | Self::Answer => Reason::StatsOdd,
         }
     }
@@ -76,6 +90,8 @@ impl fmt::Display for Refusal {
             Self::Share => write!(f, "more than {EACH} from one address"),
             Self::All => write!(f, "more than {ALL} from all addresses together"),
             Self::Here => write!(f, "more than {HERE} from this host"),
+            Self::Long => write!(f, "more than {LONG} for all numbers"),
+            Self::LongHere => write!(f, "more than {LONG_HERE} for all numbers from this host"),
             Self::NoHost => write!(f, "its source is no host's address"),
             Self::NoPort => write!(f, "its source port is 0"),
             Self::Server => write!(f, "its source port is a stats server's"),
@@ -94,6 +110,8 @@ pub struct Shares {
     key: RandomState,
     here: Bucket,
     all: Bucket,
+    long_here: Bucket,
+    long: Bucket,
     rows: [[Bucket; WIDTH]; ROWS],
 }
 
@@ -106,6 +124,8 @@ impl Shares {
             key,
             here: Bucket::FULL,
             all: Bucket::FULL,
+            long_here: Bucket::FULL,
+            long: Bucket::FULL,
             rows: [[Bucket::FULL; WIDTH]; ROWS],
         }
     }
@@ -125,7 +145,7 @@ impl Shares {
         if let Some(refusal) = self.oddity(address, client.port(), request) {
             return Err(refusal);
         }
-        let now = now.saturating_duration_since(self.start).as_nanos() as u64;
+        let now = self.time(now);
         if address.is_loopback() {
             return self
                 .here
@@ -144,6 +164,23 @@ impl Shares {
             bucket.take(now, EACH);
         }
         Ok(())
+    }
+
+    /// Whether a request that was taken may have a long answer.
+    ///
+    /// # Errors
+    /// Why it gets none.
+    pub fn take_long(&mut self, now: Instant, client: SocketAddr) -> Result<(), Refusal> {
+        let now = self.time(now);
+        let (bucket, rate, refusal) = match client.ip().to_canonical().is_loopback() {
+            true => (&mut self.long_here, LONG_HERE, Refusal::LongHere),
+            false => (&mut self.long, LONG, Refusal::Long),
+        };
+        bucket.take_one(now, rate).then_some(()).ok_or(refusal)
+    }
+
+    fn time(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_nanos() as u64
     }
 
     /// What no client's request has.
@@ -336,6 +373,27 @@ mod tests {
     }
 
     #[test]
+    fn long_answers_are_fewer_and_take_nothing_from_the_others() {
+        let mut stage = Stage::new();
+        let long = |stage: &mut Stage, address: [u8; 4]| {
+            let client = SocketAddr::from((address, 5000));
+            stage.shares.take_long(stage.now, client)
+        };
+        for (address, most, refusal) in [
+            ([192, 0, 2, 1], 10, Refusal::Long),
+            ([127, 0, 0, 1], 100, Refusal::LongHere),
+        ] {
+            let answered = (0..200).filter(|_| long(&mut stage, address).is_ok());
+            assert_eq!(answered.count(), most);
+            assert_eq!(long(&mut stage, address), Err(refusal));
+        }
+        assert_eq!(long(&mut stage, [192, 0, 2, 2]), Err(Refusal::Long));
+        assert_eq!(stage.answered("192.0.2.2", 20), 10);
+        stage.pass(100);
+        assert_eq!(long(&mut stage, [192, 0, 2, 2]), Ok(()));
+    }
+
+    #[test]
     fn a_network_of_64_bits_has_one_share_and_a_links_own_address_its_own() {
         let mut stage = Stage::new();
         assert_eq!(stage.answered("2001:db8::1", 5), 5);
@@ -388,7 +446,14 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_was_too_much() {
-        let told = [Refusal::Share, Refusal::All, Refusal::Here].map(|refusal| {
+        let refusals = [
+            Refusal::Share,
+            Refusal::All,
+            Refusal::Here,
+            Refusal::Long,
+            Refusal::LongHere,
+        ];
+        let told = refusals.map(|refusal| {
             assert_eq!(refusal.reason(), Reason::StatsShare);
             refusal.to_string()
         });
@@ -396,6 +461,8 @@ mod tests {
             "more than 10 a second from one address",
             "more than 100 a second from all addresses together",
             "more than 1000 a second from this host",
+            "more than 10 a second for all numbers",
+            "more than 100 a second for all numbers from this host",
         ];
         assert_eq!(told, expected);
     }

@@ -1,5 +1,5 @@
 //! The stats server: answers any datagram with the counters, as upstream's does, but nobody without
-//! end: see [`crate::share`].
+//! end: see [`crate::share`]. Whom the operator trusts may ask for all numbers.
 
 use std::hash::RandomState;
 use std::io;
@@ -10,6 +10,7 @@ use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::engine::Counters;
+use crate::exposition::Format;
 use crate::failure::Failure;
 use crate::share::{self, Refusal, Shares};
 
@@ -37,6 +38,30 @@ impl Request {
             IpAddr::V6(_) => self.client,
         }
     }
+}
+
+impl Request {
+    /// In which format it asks for all numbers; nothing if it does not. The answer to a request for
+    /// comma-separated values is the old one.
+    pub fn format(&self) -> Option<Format> {
+        let contents = self.contents.get(..self.length)?;
+        let word = contents.strip_suffix(b"\n").unwrap_or(contents);
+        let formats = [Format::Lines, Format::Json, Format::Prometheus];
+        let mut formats = formats.into_iter();
+        formats.find(|format| format.name().as_bytes() == word)
+    }
+}
+
+/// How long an answer may be: what a datagram can carry, and some left for headers.
+pub(crate) const LONGEST: usize = 65_000;
+
+/// As many whole lines of `text` as fit into an answer.
+fn whole_lines(text: &str) -> &str {
+    let Some(start) = text.as_bytes().get(..LONGEST) else {
+        return text;
+    };
+    let end = start.iter().rposition(|&byte| byte == b'\n');
+    text.get(..end.map_or(0, |end| end + 1)).unwrap_or_default()
 }
 
 impl StatSocket {
@@ -73,7 +98,7 @@ impl StatSocket {
         self.socket.local_addr()
     }
 
-    /// Receives one request. It has no contents that mean anything yet, and may be empty.
+    /// Receives one request. It may be empty.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is none.
@@ -96,7 +121,25 @@ impl StatSocket {
         self.shares.take(now, request.client, contents)
     }
 
-    /// Answers a request.
+    /// Whether an admitted request may have a long answer.
+    ///
+    /// # Errors
+    /// Why it gets none.
+    pub fn admit_long(&mut self, now: Instant, request: &Request) -> Result<(), Refusal> {
+        self.shares.take_long(now, request.client)
+    }
+
+    /// Answers a request with `text`, which is cut at the end of a line if it is too long.
+    ///
+    /// # Errors
+    /// Those of sendto(2).
+    pub fn reply_with(&self, request: &Request, text: &str) -> io::Result<()> {
+        let lines = whole_lines(text).as_bytes();
+        self.socket.send_to(lines, request.client)?;
+        Ok(())
+    }
+
+    /// Answers a request with upstream's counters.
     ///
     /// # Errors
     /// Those of sendto(2).
@@ -142,4 +185,55 @@ fn ipv6_is_off(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(contents: &[u8]) -> Request {
+        let mut room = [0; share::LOOKED_AT];
+        room[..contents.len()].copy_from_slice(contents);
+        Request {
+            client: SocketAddr::from(([127, 0, 0, 1], 1)),
+            contents: room,
+            length: contents.len(),
+        }
+    }
+
+    #[test]
+    fn only_the_very_words_ask_for_all_numbers() {
+        for (contents, format) in [
+            (&b"json"[..], Some(Format::Json)),
+            (b"json\n", Some(Format::Json)),
+            (b"prometheus\n", Some(Format::Prometheus)),
+            (b"all", Some(Format::Lines)),
+            (b"", None),
+            (b"\n", None),
+            (b"csv", None),
+            (b"JSON", None),
+            (b"json\n\n", None),
+            (b"json \n", None),
+            (b"jsonjsonjsonjsonj", None),
+        ] {
+            assert_eq!(request(contents).format(), format, "{contents:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_ends_with_a_whole_line() {
+        let line = "x".repeat(99) + "\n";
+        assert_eq!(whole_lines(&line.repeat(650)).len(), 65_000);
+        assert_eq!(whole_lines(&line.repeat(651)).len(), 65_000);
+        assert_eq!(
+            whole_lines(&("x\n".to_owned() + &"x".repeat(LONGEST))),
+            "x\n"
+        );
+        assert_eq!(whole_lines(&"x".repeat(LONGEST + 1)), "");
+        // In the middle of a letter.
+        assert_eq!(
+            whole_lines(&("\n".to_owned() + &"\u{e9}".repeat(LONGEST))),
+            "\n"
+        );
+    }
 }

@@ -121,6 +121,7 @@ fn check_prints_the_effective_configuration_as_json() {
                 "ttl": 3,
                 "receive buffer": 4_194_304,
                 "allow from": null,
+                "stats allow": null,
                 "extensions": true,
                 "hello period": 1000,
                 "repair buffer": 1_048_576,

@@ -1,4 +1,5 @@
-//! `"allow from"` of the network file: the sources whose datagrams are taken.
+//! Lists of addresses and prefixes: `"allow from"` of the network file, the sources whose datagrams are
+//! taken, and `"stats allow"`, who gets all numbers of the stats server.
 
 use std::net::IpAddr;
 
@@ -9,36 +10,23 @@ use super::document::{Entry, describe, quote};
 use crate::engine::{AllowList, Prefix};
 use crate::failure::Failure;
 
-const EXPECTED: &str =
+const ROUTERS: &str =
     "addresses or prefixes of routers, such as [\"2001:db8::2\"] or [\"192.0.2.0/24\"]";
+const ASKERS: &str =
+    "addresses or prefixes of those who ask, such as [\"2001:db8::2\"] or [\"192.0.2.0/24\"]";
 
 /// Reads the list, which may be a single text. Also returns warnings, a line each.
 ///
 /// # Errors
 /// When something in it is no prefix, or nothing that comes to `group` can match.
 pub fn list(entry: &Entry, group: IpAddr) -> Result<(AllowList, Vec<String>), Failure> {
-    let texts = match &entry.value {
-        Value::Array(values) => values.as_slice(),
-        value => std::slice::from_ref(value),
-    };
-    if texts.is_empty() {
+    let prefixes = prefixes(entry, ROUTERS)?;
+    if prefixes.is_empty() {
         return Err(entry.error(
             "the list is empty, so that nothing would ever be received; leave the key out to take \
              datagrams from everybody",
         ));
     }
-    if texts.len() > AllowList::MOST {
-        return Err(entry.error(format_args!(
-            "the list has {} entries; expected {} at most, each of which may be a prefix of many \
-             addresses",
-            texts.len(),
-            AllowList::MOST
-        )));
-    }
-    let prefixes = texts
-        .iter()
-        .map(|value| prefix(entry, value))
-        .collect::<Result<Vec<_>, _>>()?;
     let is_strange = |prefix: &&Prefix| prefix.network().is_ipv4() != group.is_ipv4();
     let warn = |prefix: &Prefix| {
         let family = if group.is_ipv4() { "IPv4" } else { "IPv6" };
@@ -55,7 +43,32 @@ pub fn list(entry: &Entry, group: IpAddr) -> Result<(AllowList, Vec<String>), Fa
     Ok((AllowList::new(prefixes), warnings))
 }
 
-fn prefix(entry: &Entry, value: &Value) -> Result<Prefix, Failure> {
+/// Reads `"stats allow"`, which may be empty: nobody but this host.
+///
+/// # Errors
+/// When something in it is no prefix.
+pub fn askers(entry: &Entry) -> Result<Vec<Prefix>, Failure> {
+    prefixes(entry, ASKERS)
+}
+
+fn prefixes(entry: &Entry, expected: &str) -> Result<Vec<Prefix>, Failure> {
+    let texts = match &entry.value {
+        Value::Array(values) => values.as_slice(),
+        value => std::slice::from_ref(value),
+    };
+    if texts.len() > AllowList::MOST {
+        return Err(entry.error(format_args!(
+            "the list has {} entries; expected {} at most, each of which may be a prefix of many \
+             addresses",
+            texts.len(),
+            AllowList::MOST
+        )));
+    }
+    let prefixes = texts.iter().map(|value| prefix(entry, value, expected));
+    prefixes.collect()
+}
+
+fn prefix(entry: &Entry, value: &Value, expected: &str) -> Result<Prefix, Failure> {
     let problem = match value {
         Value::String(text) => match text.parse() {
             Ok(prefix) => return Ok(prefix),
@@ -63,12 +76,17 @@ fn prefix(entry: &Entry, value: &Value) -> Result<Prefix, Failure> {
         },
         other => format!("{} is wrong", describe(other)),
     };
-    Err(entry.error(format_args!("{problem}; expected {EXPECTED}")))
+    Err(entry.error(format_args!("{problem}; expected {expected}")))
 }
 
 /// As the file may have it; null if there is no such list.
 pub fn as_texts<S: Serializer>(list: &AllowList, serializer: S) -> Result<S::Ok, S::Error> {
-    match list.prefixes() {
+    prefixes_as_texts(list.prefixes(), serializer)
+}
+
+/// The same of `"stats allow"`.
+pub fn prefixes_as_texts<S: Serializer>(list: &[Prefix], serializer: S) -> Result<S::Ok, S::Error> {
+    match list {
         [] => serializer.serialize_none(),
         prefixes => serializer.collect_seq(prefixes.iter().map(ToString::to_string)),
     }
@@ -139,6 +157,23 @@ mod tests {
             let expected = format!("netsocket.json: \"allow from\": {expected}");
             assert!(error.starts_with(&expected), "{error}");
         }
+    }
+
+    #[test]
+    fn who_asks_may_be_nobody_or_of_any_family() {
+        let askers = |value: &str| {
+            let text = format!(r#"{{"stats allow": {value}}}"#);
+            let document = Document::parse("netsocket.json".to_owned(), text.as_bytes());
+            let entry = document.unwrap().take("stats allow").unwrap();
+            askers(&entry).map_err(|failure| failure.message)
+        };
+        assert_eq!(askers("[]").unwrap(), []);
+        let both = askers(r#"["192.0.2.0/24", "2001:db8::/32"]"#).unwrap();
+        assert_eq!(format!("{both:?}"), "[192.0.2.0/24, 2001:db8::/32]");
+        let error = askers("[7]").unwrap_err();
+        let expected =
+            "netsocket.json: \"stats allow\": 7 is wrong; expected addresses or prefixes of those";
+        assert!(error.starts_with(expected), "{error}");
     }
 
     #[test]

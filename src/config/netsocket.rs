@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::document::{Entry, quote};
 use super::extensions::{self, ExtensionsConfig};
 use super::{Document, Link, allow, port};
-use crate::engine::AllowList;
+use crate::engine::{AllowList, Prefix};
 use crate::failure::Failure;
 
 const ADDRESS: &str = "multicast address";
@@ -19,7 +19,17 @@ const OUT: &str = "out interface";
 const TTL: &str = "ttl";
 const RECEIVE_BUFFER: &str = "receive buffer";
 const ALLOW_FROM: &str = "allow from";
-const KEYS: [&str; 7] = [ADDRESS, PORT, IN, OUT, TTL, RECEIVE_BUFFER, ALLOW_FROM];
+const STATS_ALLOW: &str = "stats allow";
+const KEYS: [&str; 8] = [
+    ADDRESS,
+    PORT,
+    IN,
+    OUT,
+    TTL,
+    RECEIVE_BUFFER,
+    ALLOW_FROM,
+    STATS_ALLOW,
+];
 
 const DEFAULT_TTL: u8 = 1;
 
@@ -51,6 +61,9 @@ pub struct NetsocketConfig {
     /// `"allow from"`: whose datagrams are taken. Default: everybody's.
     #[serde(rename = "allow from", serialize_with = "allow::as_texts")]
     pub allowed: AllowList,
+    /// `"stats allow"`: to whom, besides this host, the stats server tells all numbers. Default: nobody.
+    #[serde(rename = "stats allow", serialize_with = "allow::prefixes_as_texts")]
+    pub stats_allowed: Vec<Prefix>,
     /// What upstream's daemon does not do.
     #[serde(flatten)]
     pub extensions: ExtensionsConfig,
@@ -105,6 +118,9 @@ impl NetsocketConfig {
             Some(entry) => allow::list(&entry, group)?,
             None => (AllowList::EVERYBODY, Vec::new()),
         };
+        let stats_allowed = document
+            .take(STATS_ALLOW)
+            .map_or(Ok(Vec::new()), |entry| allow::askers(&entry))?;
         let extensions = ExtensionsConfig::from_document(&mut document)?;
         let config = Self {
             group,
@@ -114,6 +130,7 @@ impl NetsocketConfig {
             ttl,
             receive_buffer,
             allowed,
+            stats_allowed,
             extensions,
         };
         config
@@ -165,9 +182,15 @@ impl fmt::Display for NetsocketConfig {
         }
         write!(
             f,
-            "ttl {}, receive buffer {} bytes, {ALLOW_FROM} {}, {}",
-            self.ttl, self.receive_buffer, self.allowed, self.extensions
-        )
+            "ttl {}, receive buffer {} bytes, {ALLOW_FROM} {}, {STATS_ALLOW} ",
+            self.ttl, self.receive_buffer, self.allowed
+        )?;
+        match self.stats_allowed.is_empty() {
+            true => f.write_str("nobody")?,
+            // Nobody at all would be everybody there.
+            false => write!(f, "{}", AllowList::new(self.stats_allowed.clone()))?,
+        }
+        write!(f, ", {}", self.extensions)
     }
 }
 

@@ -41,7 +41,9 @@ impl Prefix {
         }
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether the address is one of them. Its scope is not looked at.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         bits(address) & self.mask == self.network && address.is_ipv4() == self.is_ipv4
     }
 
@@ -149,7 +151,6 @@ impl AllowList {
         if self.prefixes.is_empty() {
             return true;
         }
-        let source = source.to_canonical();
         self.prefixes.iter().any(|prefix| prefix.contains(source))
     }
 }

@@ -123,6 +123,36 @@ fn is_name(name: &str) -> bool {
         && bytes.all(|byte| is_letter(byte) || byte.is_ascii_digit())
 }
 
+/// Sixteen of upstream's besides, more than which no daemon remembers.
+#[test]
+fn all_numbers_of_the_largest_group_fit_into_a_datagram() {
+    let mut status = status();
+    status.instance = "\"".repeat(15);
+    let counts = crate::engine::Counters::default().counts();
+    status.counters = counts
+        .into_iter()
+        .map(|count| Count {
+            value: u64::MAX,
+            ..count
+        })
+        .collect();
+    status.kernel_counters = Some(kernel_counters(Synchronization::default()));
+    status.lost = Reason::ALL
+        .iter()
+        .map(|&reason| (reason, u64::MAX))
+        .collect();
+    let longest = "[fe80:1111:2222:3333:4444:5555:6666:7777%4294967295]:65535";
+    status.peers = vec![peer(longest); 32 + 16];
+    for peer in &mut status.peers {
+        (peer.age_ms, peer.lost, peer.repaired, peer.lag) =
+            (u64::MAX, u64::MAX, u64::MAX, u64::MAX);
+    }
+    for format in [Format::Lines, Format::Json, Format::Prometheus] {
+        let length = format.write(&status).len();
+        assert!(length <= crate::statsocket::LONGEST, "{format:?}: {length}");
+    }
+}
+
 #[test]
 fn the_real_names_are_names_and_each_is_there_once() {
     let counts = crate::engine::Counters::default().counts();

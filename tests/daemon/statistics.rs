@@ -15,6 +15,7 @@ pub fn tests() -> Vec<Trial> {
     let mut tests = Vec::from(tests! {
         a_port_that_is_taken_is_named
         two_servers_do_not_answer_each_other
+        all_numbers_are_for_this_host_and_for_whom_the_file_names
     });
     for (name, from, to, others) in [
         (
@@ -82,6 +83,53 @@ pub fn ask_for_statistics(
         (name.to_owned(), value.parse().unwrap())
     };
     Ok(text.lines().map(pair).collect())
+}
+
+/// The answer to these bytes, whatever it is.
+fn ask(node: &Node, from: &str, to: &str, request: &str) -> Result<String, Failed> {
+    let socket = node.udp(from)?;
+    socket.send_to(request.as_bytes(), format!("{to}:{STATISTICS}"))?;
+    let mut buffer = vec![0; 65_536];
+    let (length, _) = socket.recv_from(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(String::from_utf8(buffer)?)
+}
+
+fn all_numbers_are_for_this_host_and_for_whom_the_file_names() -> Outcome {
+    let (mut j, k) = pair(Version::SUPPORTED)?;
+    let mut told = configuration(Network::Ipv6, Side::J);
+    let list = r#", "stats allow": ["2001:db8::2/128", "192.0.2.128/25"]"#;
+    told.netsocket = Network::Ipv6.plain_netsocket(Side::J, list);
+    j.start_and_wait(&program(), &told)?;
+    for (node, from, to, is_trusted) in [
+        (&j, "127.0.0.1:0", "127.0.0.1", true),
+        (&j, "[::1]:0", "[::1]", true),
+        (&k, "[2001:db8::2]:0", "[2001:db8::1]", true),
+        (&k, "192.0.2.2:0", "192.0.2.1", false),
+    ] {
+        let ask = |request| ask(node, from, to, request);
+        let plain = ask("")?;
+        assert_eq!(plain.lines().count(), 6, "{plain}");
+        assert!(plain.starts_with("KERNEL_SENT_PKTS,0\n"), "{plain}");
+        for (request, begins) in [
+            ("json\n", "{\"instance\":\"default\","),
+            ("prometheus", "# HELP joold_info "),
+            ("all\n", "may_take_over "),
+        ] {
+            let answer = ask(request)?;
+            let begins = if is_trusted { begins } else { &plain };
+            assert!(
+                answer.starts_with(begins) && answer.ends_with('\n'),
+                "{from}: {answer}"
+            );
+            assert_eq!(answer.len() > 1000, is_trusted, "{from}: {answer}");
+        }
+        // What else may stand in a request asks for nothing more.
+        for request in ["all numbers", "JSON", "csv"] {
+            assert_eq!(ask(request)?, plain, "{from}: {request}");
+        }
+    }
+    Ok(())
 }
 
 fn statistics_tell_what_passed(from: &str, to: &str) -> Outcome {
