@@ -1,9 +1,10 @@
-//! The control socket: where `jooldctl` asks how the daemon stands.
+//! The control socket: where `jooldctl` asks how the daemon stands, and gives it orders.
 //!
 //! A stream socket in the file system (unix(7)). Whoever connects sends one line, a
 //! [`Request`], gets an answer, and the connection ends. File permissions say who may connect.
 
 mod client;
+mod order;
 mod place;
 mod request;
 
@@ -13,6 +14,7 @@ use std::path::Path;
 use mio::net::{UnixListener, UnixStream};
 
 pub use client::{Client, Heard};
+pub use order::{outcome, report as report_order};
 pub use request::{LONGEST, Request, Wrong};
 
 use crate::config::{Group, ModsocketConfig};
@@ -46,7 +48,10 @@ impl CtlSocket {
             (opened, _) => opened,
         };
         opened
-            .inspect_err(|why| report::no_control_socket(path, config.is_control_default(), why))
+            .inspect_err(|why| {
+                let is_default = config.is_control_default();
+                log::warn!("{}", report::no_control_socket(path, is_default, why));
+            })
             .ok()
     }
 

@@ -18,6 +18,20 @@ pub enum Exit {
     Configuration = 78,
 }
 
+impl Exit {
+    /// The status of that number; nothing if there is none.
+    pub fn of(number: u8) -> Option<Self> {
+        let all = [
+            Self::Usage,
+            Self::Unavailable,
+            Self::System,
+            Self::Permission,
+            Self::Configuration,
+        ];
+        all.into_iter().find(|exit| *exit as u8 == number)
+    }
+}
+
 /// An end, in the user's words.
 #[derive(Debug)]
 pub struct Failure {

@@ -137,6 +137,15 @@ impl Instance {
         self.ask(address, question, |_| Ok(()))
     }
 
+    /// Has the instance tell its whole table in batches.
+    ///
+    /// # Errors
+    /// As [`Instance::look`].
+    pub fn advertise(&mut self, address: &Address) -> io::Result<Answered<()>> {
+        let question = request::question(address, Command::JooldAdvertise);
+        self.ask(address, question, |_| Ok(()))
+    }
+
     /// Lists numbered values.
     fn list(
         &mut self,

@@ -17,7 +17,7 @@
 //!   and [`exposition`] whoever collects numbers.
 //! - [`claim`] keeps a second daemon from the same work, [`processes`] names who does it;
 //!   [`privileges`] gives up what is not needed.
-//! - [`jooldctl`]: another program, which asks the daemon how it stands.
+//! - [`jooldctl`]: another program, which asks the daemon how it stands, and gives it orders.
 //!
 //! A session's way out: [`modsocket`] receives a batch into the [`outbox`], [`engine`] finds the
 //! sessions in it and takes out mere refreshes that can wait, the engine's acknowledgements go to

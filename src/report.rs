@@ -27,30 +27,30 @@ pub fn payload(bytes: usize) {
     log::info!("up to {bytes} bytes of sessions travel in one datagram");
 }
 
-/// Logs that `jooldctl` cannot ask this daemon, and why; whether the path is the default matters for
+/// That `jooldctl` cannot ask this daemon, and why; whether the path is the default matters for
 /// what to do.
-pub fn no_control_socket(path: &Path, is_default: bool, why: &str) {
+pub fn no_control_socket(path: &Path, is_default: bool, why: &str) -> String {
     let path = path.display();
     if is_default {
-        log::warn!(
+        format!(
             "no control socket at {path}, so jooldctl cannot ask: {why}; name another place as \"control \
              socket\" in the module file (false: no socket), or start joold as root"
-        );
+        )
     } else {
-        log::warn!(
+        format!(
             "cannot open {path}, the \"control socket\" of the module file, so jooldctl cannot ask: \
              {why}; mend that or name another place, and send joold SIGHUP or start it again"
-        );
+        )
     }
 }
 
-/// Logs that the control socket could not be changed, and is still at `path`.
-pub fn control_stays(path: &Path, why: &str) {
-    log::warn!(
+/// That the control socket could not be changed, and is still at `path`.
+pub fn control_stays(path: &Path, why: &str) -> String {
+    format!(
         "the control socket stays at {} as it is: {why}; \"control socket\" and \"control group\" take \
          effect when joold is started again",
         path.display()
-    );
+    )
 }
 
 /// Logs that the members of `group` cannot use the control socket.

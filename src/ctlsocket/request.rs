@@ -3,11 +3,12 @@
 use std::fmt;
 
 use crate::exposition::Format;
+use crate::logging::Threshold;
 
 /// How long a request may be, in bytes, its newline among them.
 pub const LONGEST: usize = 64;
 
-/// A question.
+/// A question, or an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// `state`: answered with two lines, the standing in words, and "yes" or "no": whether the router
@@ -17,6 +18,13 @@ pub enum Request {
     Status,
     /// `stats` and the format's name: answered with all numbers in that format.
     Stats(Format),
+    /// `reload`: the files are read again, as SIGHUP has it. An order, as the next two: answered with what
+    /// [`super::report_order`] writes.
+    Reload,
+    /// `log-level`, and another level if it shall be set.
+    LogLevel(Option<Threshold>),
+    /// `advertise`: the kernel tells its whole table.
+    Advertise,
 }
 
 /// What is wrong with a request. The answer is "error: " and this, a line.
@@ -30,13 +38,23 @@ pub enum Wrong {
 
 impl Request {
     /// All of them, with their words.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("state", Self::State),
         ("status", Self::Status),
         ("stats all", Self::Stats(Format::Lines)),
         ("stats json", Self::Stats(Format::Json)),
         ("stats prometheus", Self::Stats(Format::Prometheus)),
         ("stats csv", Self::Stats(Format::Csv)),
+        ("reload", Self::Reload),
+        ("log-level", Self::LogLevel(None)),
+        ("log-level error", Self::LogLevel(Some(Threshold::ERROR))),
+        (
+            "log-level warning",
+            Self::LogLevel(Some(Threshold::WARNING)),
+        ),
+        ("log-level notice", Self::LogLevel(Some(Threshold::NOTICE))),
+        ("log-level debug", Self::LogLevel(Some(Threshold::DEBUG))),
+        ("advertise", Self::Advertise),
     ];
 
     /// Reads a line, without its newline.
@@ -82,6 +100,14 @@ mod tests {
     }
 
     #[test]
+    fn every_level_that_there_is_can_be_ordered() {
+        for name in Threshold::NAMES {
+            let request = Request::parse(format!("log-level {name}").as_bytes());
+            assert_eq!(request, Ok(Request::LogLevel(name.parse().ok())));
+        }
+    }
+
+    #[test]
     fn what_is_no_request_is_named_on_one_line_with_what_there_is() {
         for line in [&b"stat"[..], b"", b"STATE", b"state status", b"\xff\0"] {
             assert!(Request::parse(line).is_err(), "{line:?}");
@@ -89,7 +115,8 @@ mod tests {
         assert_eq!(
             Request::parse(b"a\nb").unwrap_err().to_string(),
             "there is no request \"a?b\"; expected one of state, status, stats all, stats json, stats \
-             prometheus, stats csv"
+             prometheus, stats csv, reload, log-level, log-level error, log-level warning, log-level \
+             notice, log-level debug, advertise"
         );
     }
 }

@@ -9,13 +9,14 @@ use lexopt::prelude::*;
 use crate::config::default_control_socket;
 use crate::exposition::Format;
 use crate::failure::Failure;
+use crate::logging::Threshold;
 use crate::wire::jool::InstanceName;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-jooldctl - asks a joold how it stands
+jooldctl - asks a joold how it stands, and gives it orders
 
-Usage: jooldctl [OPTIONS] check|state|status|stats
+Usage: jooldctl [OPTIONS] COMMAND
 
 Commands:
   check   Tell whether this router may become master, which the exit status
@@ -24,6 +25,13 @@ Commands:
           without kernel. It may become master while alone or in sync
   status  Print all that joold tells of itself, and of the other routers
   stats   Print all counters, and what is lost for each reason
+  reload  Have both files read again; if they are wrong, nothing is changed
+  log-level [LEVEL]
+          Print how much is logged, or log error, warning, notice or debug
+          until joold is started again
+  advertise
+          Have the kernel tell its whole table to the other routers, as \"jool
+          session advertise\" does (before 4.1.11, Jool sends nothing)
 
 Options:
   -i, --instance NAME  The Jool instance that the joold serves
@@ -31,7 +39,7 @@ Options:
       --socket PATH    The \"control socket\" of its module file
                        (default: /run/joold/INSTANCE.sock)
       --timeout MS     Milliseconds to wait for the answer, 1 to 60000
-                       (default: 1000)
+                       (default: 1000; reload, log-level, advertise: 10000)
   -q, --quiet          check: print nothing, unless it cannot tell
       --json           status, stats: print the JSON document as it is
       --prometheus     stats: print what Prometheus reads
@@ -44,12 +52,16 @@ Exit status:
   1   check: it may not
   64  the command line is wrong
   69  no joold answers there, or not in time
-  71  the operating system refused something
+  71  the operating system or Jool refused something
   77  a permission is missing
+  78  reload: a configuration file is wrong
 ";
 
 /// How long an answer is waited for by default.
 const TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// The same of an order: files may name hosts, which a name service looks up, and tables may be large.
+const ORDER_TIMEOUT: Duration = Duration::from_millis(10_000);
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +102,19 @@ pub enum Command {
     },
     /// All numbers.
     Stats(Stats),
+    /// Something that changes the daemon or makes it do something.
+    Order(Order),
+}
+
+/// What the daemon is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// To read its files again.
+    Reload,
+    /// To log this much, or to tell how much it logs.
+    LogLevel(Option<Threshold>),
+    /// To have the kernel tell its whole table.
+    Advertise,
 }
 
 /// How numbers are printed.
@@ -110,7 +135,15 @@ const FLAGS: [(&str, &[&str]); 4] = [
 ];
 
 /// The commands.
-const COMMANDS: [&str; 4] = ["check", "state", "status", "stats"];
+const COMMANDS: [&str; 7] = [
+    "check",
+    "state",
+    "status",
+    "stats",
+    "reload",
+    "log-level",
+    "advertise",
+];
 
 /// Parses the arguments, without the program's name.
 ///
@@ -119,7 +152,8 @@ const COMMANDS: [&str; 4] = ["check", "state", "status", "stats"];
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Failure> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut command, mut flags) = (None, Vec::new());
-    let (mut socket, mut instance, mut timeout) = (None, None, TIMEOUT);
+    let (mut socket, mut instance, mut timeout) = (None, None, None);
+    let mut value = None;
     while let Some(argument) = parser.next().map_err(wrong)? {
         match argument {
             Short('h') | Long("help") => return Ok(Invocation::Help),
@@ -132,8 +166,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Short('i') | Long("instance") => {
                 instance = Some(instance_of(&parser.value().map_err(wrong)?)?);
             }
-            Long("timeout") => timeout = timeout_of(&parser.value().map_err(wrong)?)?,
-            Value(value) if command.is_none() => command = Some(value),
+            Long("timeout") => timeout = Some(timeout_of(&parser.value().map_err(wrong)?)?),
+            Value(word) if command.is_none() => command = Some(word),
+            Value(word) if value.is_none() && takes_a_value(command.as_ref()) => value = Some(word),
             argument => return Err(wrong(argument.unexpected())),
         }
     }
@@ -142,14 +177,28 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         (Some(socket), None) => socket,
         (None, instance) => default_control_socket(&instance.unwrap_or(InstanceName::DEFAULT)),
     };
+    let command = command_of(command, value, &flags)?;
+    let default = match command {
+        Command::Order(_) => ORDER_TIMEOUT,
+        _ => TIMEOUT,
+    };
     Ok(Invocation::Ask(Question {
-        command: command_of(command, &flags)?,
+        command,
         socket,
-        timeout,
+        timeout: timeout.unwrap_or(default),
     }))
 }
 
-fn command_of(name: Option<OsString>, flags: &[&str]) -> Result<Command, Failure> {
+/// Whether another word may follow the command.
+fn takes_a_value(command: Option<&OsString>) -> bool {
+    command.is_some_and(|command| command == "log-level")
+}
+
+fn command_of(
+    name: Option<OsString>,
+    value: Option<OsString>,
+    flags: &[&str],
+) -> Result<Command, Failure> {
     let expected = listed(&COMMANDS, "or");
     let Some(name) = name else {
         return Err(mistaken(&format!("a command is missing: {expected}")));
@@ -163,6 +212,9 @@ fn command_of(name: Option<OsString>, flags: &[&str]) -> Result<Command, Failure
             json: flags.contains(&"--json"),
         },
         Some("stats") => Command::Stats(format_of(flags)?),
+        Some("reload") => Command::Order(Order::Reload),
+        Some("log-level") => Command::Order(Order::LogLevel(value.map(level_of).transpose()?)),
+        Some("advertise") => Command::Order(Order::Advertise),
         _ => {
             return Err(mistaken(&format!(
                 "{name:?} is no command; expected {expected}"
@@ -176,6 +228,16 @@ fn command_of(name: Option<OsString>, flags: &[&str]) -> Result<Command, Failure
         }
     }
     Ok(command)
+}
+
+fn level_of(value: OsString) -> Result<Threshold, Failure> {
+    let level = value.to_str().and_then(|name| name.parse().ok());
+    level.ok_or_else(|| {
+        let expected = listed(&Threshold::NAMES, "or");
+        mistaken(&format!(
+            "log-level: {value:?} is no level; expected {expected}"
+        ))
+    })
 }
 
 fn format_of(flags: &[&str]) -> Result<Stats, Failure> {
@@ -266,6 +328,10 @@ mod tests {
         let quiet = self::question("check -q --socket here");
         assert_eq!(quiet.command, Command::Check { quiet: true });
         assert_eq!(quiet.socket, PathBuf::from("here"));
+        let order = self::question("log-level -i b debug");
+        let debug = Order::LogLevel(Some(Threshold::DEBUG));
+        assert_eq!(order.command, Command::Order(debug));
+        assert_eq!(order.timeout, Duration::from_secs(10));
         let stats = self::question("--prometheus stats").command;
         assert_eq!(stats, Command::Stats(Stats::As(Format::Prometheus)));
     }
@@ -276,6 +342,10 @@ mod tests {
             ("", "a command is missing"),
             ("stop", "\"stop\""),
             ("check state", "\"state\""),
+            ("reload notice", "\"notice\""),
+            ("log-level loud", "expected error, warning, notice or debug"),
+            ("log-level error error", "\"error\""),
+            ("reload --json", "--json is for"),
             ("check --json", "--json is for status and stats alone"),
             ("status --csv", "--csv is for stats alone"),
             ("stats --csv --json", "--json and --csv exclude each other"),

@@ -1,5 +1,5 @@
-//! `jooldctl`: asks a daemon over its control socket, and tells by its exit status whether the
-//! router may become master.
+//! `jooldctl`: asks a daemon over its control socket, gives it orders there, and tells by its exit
+//! status whether the router may become master.
 
 mod ask;
 pub mod cli;
@@ -8,10 +8,11 @@ mod listing;
 use std::ffi::OsString;
 
 use crate::cli::print;
+use crate::ctlsocket;
 use crate::exposition::Format;
 use crate::failure::Failure;
 use ask::Server;
-use cli::{Command, Invocation, Question, Stats};
+use cli::{Command, Invocation, Order, Question, Stats};
 
 /// The exit status of a check whose answer is no.
 const NO: u8 = 1;
@@ -52,8 +53,24 @@ fn put(question: &Question) -> Result<u8, Failure> {
             print(&listed(&server, &server.ask(&asked(Format::Json))?)?)?;
         }
         Command::Stats(Stats::As(format)) => print(&server.ask(&asked(format))?)?,
+        Command::Order(order) => {
+            let answer = server.ask(&given(order))?;
+            let outcome = ctlsocket::outcome(&answer).ok_or_else(|| server.strange(&answer))?;
+            let text = outcome? + "\n";
+            print(&text.replace(|c: char| c.is_control() && c != '\n', "?"))?;
+        }
     }
     Ok(0)
+}
+
+/// The request for an order.
+fn given(order: Order) -> String {
+    match order {
+        Order::Reload => "reload".to_owned(),
+        Order::LogLevel(None) => "log-level".to_owned(),
+        Order::LogLevel(Some(level)) => format!("log-level {level}"),
+        Order::Advertise => "advertise".to_owned(),
+    }
 }
 
 /// The request for numbers in that format.

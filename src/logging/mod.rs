@@ -7,7 +7,7 @@ mod syslog;
 use std::fmt::{self, Arguments};
 use std::io::{self, Write};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -27,11 +27,34 @@ pub struct Threshold(LevelFilter);
 impl Threshold {
     /// What `--log-level` takes.
     pub const NAMES: [&str; 4] = ["error", "warning", "notice", "debug"];
+
+    /// Errors alone.
+    pub const ERROR: Self = Self(LevelFilter::Error);
+    /// Warnings as well.
+    pub const WARNING: Self = Self(LevelFilter::Warn);
+    /// Changes of the state as well.
+    pub const NOTICE: Self = Self(LevelFilter::Info);
+    /// Everything.
+    pub const DEBUG: Self = Self(LevelFilter::Debug);
+
+    /// The level of that number, as `log` counts them.
+    fn numbered(number: usize) -> Self {
+        let all = [Self::ERROR, Self::WARNING, Self::NOTICE];
+        let mut all = all.into_iter();
+        all.find(|one| one.0 as usize == number)
+            .unwrap_or(Self::DEBUG)
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_level().map_or("off", name))
+    }
 }
 
 impl Default for Threshold {
     fn default() -> Self {
-        Self(LevelFilter::Info)
+        Self::NOTICE
     }
 }
 
@@ -39,17 +62,12 @@ impl FromStr for Threshold {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        let levels = [
-            LevelFilter::Error,
-            LevelFilter::Warn,
-            LevelFilter::Info,
-            LevelFilter::Debug,
-        ];
+        let levels = [Self::ERROR, Self::WARNING, Self::NOTICE, Self::DEBUG];
         let at = Self::NAMES
             .iter()
             .position(|known| *known == name)
             .ok_or(())?;
-        Ok(Self(levels[at]))
+        Ok(levels[at])
     }
 }
 
@@ -66,10 +84,12 @@ struct Sink {
 
 struct Output {
     sink: Mutex<Sink>,
-    threshold: LevelFilter,
 }
 
 static OUTPUT: OnceLock<Output> = OnceLock::new();
+
+/// How much is logged now, as a number of `log`'s.
+static THRESHOLD: AtomicUsize = AtomicUsize::new(LevelFilter::Info as usize);
 
 /// The target of lines that somebody asked for, which pass whatever the level.
 pub const ANSWER: &str = "joold::answer";
@@ -86,18 +106,28 @@ pub fn start(stderr: bool, threshold: Threshold) {
             syslog,
             on_stderr: stderr || connected.is_err(),
         }),
-        threshold: threshold.0,
     });
     // Fails only if a logger is set already, which then goes on being used.
     let _ = log::set_logger(output);
-    // Answers are notices.
-    log::set_max_level(threshold.0.max(LevelFilter::Info));
+    set_threshold(threshold);
     if let Err(error) = connected {
         log::warn!(
             "there is no syslog to log to ({}); logging to standard error until there is",
             words(&error)
         );
     }
+}
+
+/// How much is logged.
+pub fn threshold() -> Threshold {
+    Threshold::numbered(THRESHOLD.load(Ordering::Relaxed))
+}
+
+/// Logs that much from here on.
+pub fn set_threshold(threshold: Threshold) {
+    THRESHOLD.store(threshold.0 as usize, Ordering::Relaxed);
+    // Answers are notices.
+    log::set_max_level(threshold.0.max(LevelFilter::Info));
 }
 
 /// Tells why the program ends: in the log, and on standard error for whoever started it.
@@ -177,7 +207,7 @@ impl Log for Output {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // Libraries may log through the same facade; their lines mean nothing to an operator.
         let target = metadata.target();
-        target.starts_with(IDENT) && (metadata.level() <= self.threshold || target == ANSWER)
+        target.starts_with(IDENT) && (metadata.level() <= threshold().0 || target == ANSWER)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -236,6 +266,15 @@ mod tests {
     #[test]
     fn notice_is_the_default_level() {
         assert_eq!("notice".parse(), Ok(Threshold::default()));
+    }
+
+    #[test]
+    fn each_level_reads_back_by_name_and_by_number() {
+        for name in Threshold::NAMES {
+            let threshold: Threshold = name.parse().unwrap();
+            assert_eq!(threshold.to_string(), name);
+            assert_eq!(Threshold::numbered(threshold.0 as usize), threshold);
+        }
     }
 
     #[test]

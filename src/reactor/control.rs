@@ -10,9 +10,10 @@ use slab::Slab;
 
 use super::{PATIENCE, Polled, Reactor, Served, Source};
 use crate::config::{Group, ModsocketConfig};
-use crate::ctlsocket::{Client, CtlSocket, Heard, Request, Wrong};
+use crate::ctlsocket::{Client, CtlSocket, Heard, Request, Wrong, report_order};
 use crate::engine::Reason;
 use crate::failure::words;
+use crate::logging::{self, Threshold};
 use crate::report;
 use crate::status::Status;
 
@@ -138,6 +139,10 @@ impl Reactor {
             }
             Ok(Request::Status) => self.status(now).to_json() + "\n",
             Ok(Request::Stats(format)) => format.write(&self.status(now)),
+            Ok(Request::Reload) => report_order(&self.reload(now)),
+            Ok(Request::LogLevel(None)) => report_order(&Ok(logging::threshold().to_string())),
+            Ok(Request::LogLevel(Some(level))) => report_order(&Ok(set_log_level(level))),
+            Ok(Request::Advertise) => report_order(&self.advertise(now)),
             Err(wrong) => format!("error: {wrong}\n"),
         }
     }
@@ -169,8 +174,12 @@ impl Reactor {
     }
 
     /// Listens where the module file now says. Where that cannot be, all stays as it is, and `config`
-    /// gets what is in effect. Whoever is connected stays so.
-    pub(super) fn reload_control(&mut self, config: &mut ModsocketConfig, old: &ModsocketConfig) {
+    /// gets what is in effect; returns a warning. Whoever is connected stays so.
+    pub(super) fn reload_control(
+        &mut self,
+        config: &mut ModsocketConfig,
+        old: &ModsocketConfig,
+    ) -> Option<String> {
         let keys = |config: &ModsocketConfig| {
             let (path, group) = (&config.control_socket, &config.control_group);
             (path.clone(), group.clone())
@@ -178,10 +187,10 @@ impl Reactor {
         let (wanted, before) = (keys(config), keys(old));
         let (Some(path), group) = (&wanted.0, wanted.1.as_ref()) else {
             self.control.socket = None;
-            return;
+            return None;
         };
         let done = match &self.control.socket {
-            Some(_) if wanted == before => return,
+            Some(_) if wanted == before => return None,
             Some(socket) if socket.path() == path => {
                 let shared = socket.share(group);
                 shared.map_err(|error| words(&error))
@@ -189,12 +198,15 @@ impl Reactor {
             _ => self.listen_at(path, group),
         };
         match (done, &self.control.socket) {
-            (Ok(()), _) => (),
+            (Ok(()), _) => None,
             (Err(why), Some(socket)) => {
-                report::control_stays(socket.path(), &why);
                 (config.control_socket, config.control_group) = before;
+                Some(report::control_stays(socket.path(), &why))
             }
-            (Err(why), None) => report::no_control_socket(path, config.is_control_default(), &why),
+            (Err(why), None) => {
+                let is_default = config.is_control_default();
+                Some(report::no_control_socket(path, is_default, &why))
+            }
         }
     }
 
@@ -212,4 +224,17 @@ impl Reactor {
         self.control.socket = Some(socket);
         Ok(())
     }
+}
+
+/// Logs as much from here on, and says so.
+fn set_log_level(level: Threshold) -> String {
+    let before = logging::threshold();
+    logging::set_threshold(level);
+    let told = match before == level {
+        true => format!("the log level is {level} already"),
+        false => format!("the log level was {before} and is {level} until joold is started again"),
+    };
+    // Whoever looks for missing lines later finds why.
+    log::info!(target: logging::ANSWER, "{told}");
+    told
 }

@@ -3,6 +3,7 @@
 //! mio reports readiness once, when it changes. So each source is served until it has nothing
 //! left, or until its budget is spent; then it is remembered as ready, and the others come first.
 
+mod advertise;
 mod control;
 mod kernel;
 mod links;
@@ -338,7 +339,8 @@ impl Reactor {
         let signals: Vec<_> = self.signals.pending().collect();
         for signal in signals {
             match signal {
-                SIGHUP => self.reload(now),
+                // It is in the log.
+                SIGHUP => drop(self.reload(now)),
                 SIGUSR1 => {
                     self.count_lost(now);
                     let (counters, lost) = (self.engine.counters(), logging::lost());

@@ -1,4 +1,4 @@
-//! SIGHUP: both files are read again, and what they say now takes the place of what they said.
+//! SIGHUP, or `jooldctl reload`: both files are read again, and what they say now takes the place of what they said.
 //!
 //! All that can be wrong is found out before anything is changed. Sockets stay where that is
 //! possible: only another group, port or interface needs a new one.
@@ -27,21 +27,37 @@ pub struct Running {
 }
 
 impl Reactor {
-    /// Reads the files again. If anything is wrong with them, all is as before.
-    pub(super) fn reload(&mut self, now: Instant) {
+    /// Reads the files again. If anything is wrong with them, all is as before. What came of it is logged,
+    /// and returned in the same words.
+    pub(super) fn reload(&mut self, now: Instant) -> Result<String, Failure> {
         match self.try_to_reload(now) {
-            Ok(changes) if changes.is_empty() => {
-                log::info!("the files were read again; they say what they said before");
+            Ok((changes, warnings)) => {
+                for warning in &warnings {
+                    log::warn!("{warning}");
+                }
+                let changes = match changes.is_empty() {
+                    true => "they say what they said before".to_owned(),
+                    false => changes.join(", "),
+                };
+                let mut told = format!("the files were read again; {changes}");
+                log::info!("{told}");
+                for warning in warnings {
+                    told += &format!("\nwarning: {warning}");
+                }
+                Ok(told)
             }
-            Ok(changes) => log::info!("the files were read again; {}", changes.join(", ")),
-            Err(failure) => {
-                log::error!("the files were read again, and nothing was changed: {failure}");
+            Err(mut failure) => {
+                let problem = "the files were read again, and nothing was changed";
+                failure.message = format!("{problem}: {failure}");
+                log::error!("{failure}");
+                Err(failure)
             }
         }
     }
 
-    fn try_to_reload(&mut self, now: Instant) -> Result<Vec<String>, Failure> {
-        let (mut config, warnings) = Config::load(&self.running.sources)?;
+    /// What changed, and warnings.
+    fn try_to_reload(&mut self, now: Instant) -> Result<(Vec<String>, Vec<String>), Failure> {
+        let (mut config, mut warnings) = Config::load(&self.running.sources)?;
         netsocket::check(&config.netsocket, &self.running.sources.netsocket)?;
         let old = self.running.config.clone();
         self.running.claim.renew(&config)?;
@@ -61,23 +77,18 @@ impl Reactor {
             self.adjust_network(&config.netsocket, &old.netsocket);
         }
         self.reload_module(now, &config, &old);
-        self.reload_control(&mut config.modsocket, &old.modsocket);
+        warnings.extend(self.reload_control(&mut config.modsocket, &old.modsocket));
         self.engine.allow(config.netsocket.allowed.clone());
         let extensions = &config.netsocket.extensions;
         if *extensions != old.netsocket.extensions {
             self.engine.extend(now, extensions.options(), seed());
         }
-        for warning in warnings {
-            log::warn!("{warning}");
-        }
         if config.modsocket.user != old.modsocket.user {
-            log::warn!(
-                "the files were read again; \"user\" takes effect when joold is started again"
-            );
+            warnings.push("\"user\" takes effect when joold is started again".to_owned());
         }
         let changes = differences(&old, &config);
         self.running.config = config;
-        Ok(changes)
+        Ok((changes, warnings))
     }
 
     /// What the socket to the peers can take over as it is.

@@ -1,5 +1,6 @@
 //! The control socket, and what jooldctl makes of it.
 
+mod orders;
 mod stats;
 mod users;
 
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jool_simulated::daemon::{Configuration, Daemon};
 use jool_simulated::node::{INSTANCE, Network, Node, Side, pair};
 use jool_simulated::{sample, wait};
+use joold::ctlsocket::Wrong;
 use joold::wire::jool::Version;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
@@ -34,6 +36,7 @@ pub fn tests() -> Vec<Trial> {
         a_file_that_says_false_has_no_socket
         the_socket_moves_when_the_file_says_so_and_stays_where_it_cannot
     });
+    tests.extend(orders::tests());
     tests.extend(stats::tests());
     tests.extend(users::tests());
     tests
@@ -233,8 +236,7 @@ fn a_line_that_asks_nothing_is_answered_with_what_can_be_asked() -> Outcome {
     let unknown = ask(&socket, b"stop\n")?;
     assert_eq!(
         unknown,
-        "error: there is no request \"stop\"; expected one of state, status, stats all, stats json, \
-         stats prometheus, stats csv\n"
+        format!("error: {}\n", Wrong::Unknown("stop".to_owned()))
     );
     let endless = ask(&socket, &[b'x'; 1000])?;
     assert!(
