@@ -126,3 +126,30 @@ fn the_pages_have_each_exit_status() {
         );
     }
 }
+
+/// The commands that a text explains: words at the start of a line behind so many characters.
+fn commands(help: &str) -> BTreeSet<String> {
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let lines = commands.lines().filter_map(|line| line.strip_prefix("  "));
+    let lines = lines.filter(|line| !line.starts_with(' '));
+    let words = lines.filter_map(|line| line.split_whitespace().next());
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_clients_page_has_each_command_and_no_other() {
+    let page = page("jooldctl.8");
+    let (_, page) = page.split_once(".SH COMMANDS\n").unwrap();
+    let (page, _) = page.split_once(".SH OPTIONS\n").unwrap();
+    // Those of `state` are its answers.
+    let (first, rest) = page.split_once(".RS\n").unwrap();
+    let (_, rest) = rest.split_once(".RE\n").unwrap();
+    let tags = [first, rest].concat();
+    let tags = tags
+        .split(".TP\n")
+        .skip(1)
+        .filter_map(|tag| tag.split_whitespace().nth(1));
+    let explained: BTreeSet<_> = tags.map(str::to_owned).collect();
+    assert_eq!(explained, commands(&help(JOOLDCTL, &[])));
+}
