@@ -1,6 +1,9 @@
 //! What users see at the command line: errors, their exit statuses, `--check`, `--help`.
 // A test that cannot go on has failed.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "command_line/watch.rs"]
+mod watch;
 
 use std::fs;
 use std::os::fd::OwnedFd;

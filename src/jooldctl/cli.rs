@@ -32,6 +32,8 @@ Commands:
   advertise
           Have the kernel tell its whole table to the other routers, as \"jool
           session advertise\" does (before 4.1.11, Jool sends nothing)
+  watch   Show how it goes until Ctrl-C: on a terminal, where the router stands,
+          what passes, and the other routers; elsewhere, a line each time
 
 Options:
   -i, --instance NAME  The Jool instance that the joold serves
@@ -40,6 +42,8 @@ Options:
                        (default: /run/joold/INSTANCE.sock)
       --timeout MS     Milliseconds to wait for the answer, 1 to 60000
                        (default: 1000; reload, log-level, advertise: 10000)
+      --interval S     watch: seconds from one look to the next, 0.1 to 3600
+                       (default: 1)
   -q, --quiet          check: print nothing, unless it cannot tell
       --json           status, stats: print the JSON document as it is
       --prometheus     stats: print what Prometheus reads
@@ -104,6 +108,11 @@ pub enum Command {
     Stats(Stats),
     /// Something that changes the daemon or makes it do something.
     Order(Order),
+    /// How it goes, again and again.
+    Watch {
+        /// From one question to the next.
+        interval: Duration,
+    },
 }
 
 /// What the daemon is told to do.
@@ -127,15 +136,16 @@ pub enum Stats {
 }
 
 /// The options that only some commands take, with those.
-const FLAGS: [(&str, &[&str]); 4] = [
+const FLAGS: [(&str, &[&str]); 5] = [
     ("--quiet", &["check"]),
     ("--json", &["status", "stats"]),
     ("--prometheus", &["stats"]),
     ("--csv", &["stats"]),
+    ("--interval", &["watch"]),
 ];
 
 /// The commands.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "check",
     "state",
     "status",
@@ -143,7 +153,11 @@ const COMMANDS: [&str; 7] = [
     "reload",
     "log-level",
     "advertise",
+    "watch",
 ];
+
+/// How often a watcher asks by default.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Parses the arguments, without the program's name.
 ///
@@ -153,7 +167,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut command, mut flags) = (None, Vec::new());
     let (mut socket, mut instance, mut timeout) = (None, None, None);
-    let mut value = None;
+    let (mut value, mut interval) = (None, INTERVAL);
     while let Some(argument) = parser.next().map_err(wrong)? {
         match argument {
             Short('h') | Long("help") => return Ok(Invocation::Help),
@@ -162,6 +176,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Long("json") => flags.push("--json"),
             Long("prometheus") => flags.push("--prometheus"),
             Long("csv") => flags.push("--csv"),
+            Long("interval") => {
+                flags.push("--interval");
+                interval = interval_of(&parser.value().map_err(wrong)?)?;
+            }
             Long("socket") => socket = Some(PathBuf::from(parser.value().map_err(wrong)?)),
             Short('i') | Long("instance") => {
                 instance = Some(instance_of(&parser.value().map_err(wrong)?)?);
@@ -177,7 +195,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         (Some(socket), None) => socket,
         (None, instance) => default_control_socket(&instance.unwrap_or(InstanceName::DEFAULT)),
     };
-    let command = command_of(command, value, &flags)?;
+    let mut command = command_of(command, value, &flags)?;
+    if command == (Command::Watch { interval: INTERVAL }) {
+        command = Command::Watch { interval };
+    }
     let default = match command {
         Command::Order(_) => ORDER_TIMEOUT,
         _ => TIMEOUT,
@@ -215,6 +236,7 @@ fn command_of(
         Some("reload") => Command::Order(Order::Reload),
         Some("log-level") => Command::Order(Order::LogLevel(value.map(level_of).transpose()?)),
         Some("advertise") => Command::Order(Order::Advertise),
+        Some("watch") => Command::Watch { interval: INTERVAL },
         _ => {
             return Err(mistaken(&format!(
                 "{name:?} is no command; expected {expected}"
@@ -282,6 +304,18 @@ fn timeout_of(value: &OsString) -> Result<Duration, Failure> {
         })
 }
 
+fn interval_of(value: &OsString) -> Result<Duration, Failure> {
+    let seconds = value.to_str().and_then(|text| text.parse().ok());
+    seconds
+        .filter(|seconds| (0.1..=3600.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| {
+            mistaken(&format!(
+                "--interval: {value:?} is wrong; expected seconds from 0.1 to 3600"
+            ))
+        })
+}
+
 fn wrong(error: lexopt::Error) -> Failure {
     mistaken(&error.to_string())
 }
@@ -328,6 +362,9 @@ mod tests {
         let quiet = self::question("check -q --socket here");
         assert_eq!(quiet.command, Command::Check { quiet: true });
         assert_eq!(quiet.socket, PathBuf::from("here"));
+        let watch = self::question("watch --interval 0.5").command;
+        let interval = Duration::from_millis(500);
+        assert_eq!(watch, Command::Watch { interval });
         let order = self::question("log-level -i b debug");
         let debug = Order::LogLevel(Some(Threshold::DEBUG));
         assert_eq!(order.command, Command::Order(debug));
@@ -351,6 +388,9 @@ mod tests {
             ("stats --csv --json", "--json and --csv exclude each other"),
             ("state -q", "--quiet"),
             ("check --timeout 0", "\"0\""),
+            ("watch --interval 0", "\"0\""),
+            ("watch --interval inf", "\"inf\""),
+            ("status --interval 1", "--interval is for watch alone"),
             ("check --timeout soon", "\"soon\""),
             ("check --socket", "--socket"),
             ("check --socket a -i b", "exclude"),

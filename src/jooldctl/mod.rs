@@ -4,6 +4,7 @@
 mod ask;
 pub mod cli;
 mod listing;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -53,6 +54,7 @@ fn put(question: &Question) -> Result<u8, Failure> {
             print(&listed(&server, &server.ask(&asked(Format::Json))?)?)?;
         }
         Command::Stats(Stats::As(format)) => print(&server.ask(&asked(format))?)?,
+        Command::Watch { interval } => watch::run(&server, interval)?,
         Command::Order(order) => {
             let answer = server.ask(&given(order))?;
             let outcome = ctlsocket::outcome(&answer).ok_or_else(|| server.strange(&answer))?;

@@ -7,6 +7,7 @@ mod netlink;
 mod options;
 mod privileges;
 mod start;
+mod terminal;
 
 pub use accounts::{Account, account_named, account_numbered, group_named, group_numbered};
 pub use datagrams::{Arrival, Inbox, Sending, Sendings};
@@ -21,6 +22,7 @@ pub use privileges::{
     set_capabilities,
 };
 pub use start::{arguments, prepare, takes_a_line};
+pub use terminal::terminal_size;
 
 use std::io;
 use std::mem;
