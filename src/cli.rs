@@ -1,12 +1,15 @@
 //! The command line.
 
+mod proxy;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use lexopt::Parser;
 use lexopt::prelude::*;
 
-use crate::config::Sources;
+use crate::config::{Source, Sources, StatsOptions};
 use crate::failure::Failure;
 use crate::logging::Threshold;
 
@@ -15,6 +18,9 @@ pub const HELP: &str = "\
 joold - keeps the session table of a Jool NAT64 in sync with those of its peers
 
 Usage: joold [OPTIONS] [NETSOCKET] [MODSOCKET] [PORT]
+       joold [-i INSTANCE] proxy ...  without files, with the command line of
+                                      \"jool session proxy\": see
+                                      \"joold proxy --help\"
 
 Arguments:
   NETSOCKET  JSON file: the multicast group and the interfaces to use
@@ -25,6 +31,10 @@ Arguments:
              it asks for json, prometheus or all (default: no stats server)
 
 Options:
+      --stats.address ADDRESS
+                         Where the stats server listens (default: ::, which is
+                         every address of both families); PORT is 6401 then
+                         unless it is given
       --check            Check both files, print the effective configuration
                          as JSON, and exit
       --stderr           Log to standard error instead of syslog
@@ -99,8 +109,8 @@ Exit status (only trouble at the start ends it; later trouble is logged):
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
-    /// `--help`
-    Help,
+    /// `--help`, the text
+    Help(&'static str),
     /// `--version`
     Version,
     /// `--check`
@@ -116,49 +126,85 @@ pub enum Invocation {
     },
 }
 
+/// What stands anywhere, whether there are files or not.
+#[derive(Debug, Default)]
+struct Common {
+    check: bool,
+    stderr: bool,
+    threshold: Threshold,
+    stats: StatsOptions,
+}
+
+impl Common {
+    fn invocation(self, netsocket: Source, modsocket: Source) -> Invocation {
+        let sources = Sources {
+            netsocket,
+            modsocket,
+            stats: self.stats,
+        };
+        match self.check {
+            true => Invocation::Check(sources),
+            false => Invocation::Run {
+                sources,
+                stderr: self.stderr,
+                threshold: self.threshold,
+            },
+        }
+    }
+}
+
 /// Parses the arguments, without the program's name.
 ///
 /// # Errors
 /// What is wrong with them.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Failure> {
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let mut positional = Vec::new();
-    let (mut check, mut stderr, mut threshold) = (false, false, Threshold::default());
+    let mut parser = Parser::from_args(arguments);
+    let (mut positional, mut instance) = (Vec::new(), None);
+    let mut common = Common::default();
     while let Some(argument) = parser.next().map_err(wrong)? {
         match argument {
-            Short('h') | Long("help") => return Ok(Invocation::Help),
+            Short('h') | Long("help") => return Ok(Invocation::Help(HELP)),
             Short('V') | Long("version") => return Ok(Invocation::Version),
-            Long("check") => check = true,
-            Long("stderr") => stderr = true,
-            Long("log-level") => threshold = level(&parser.value().map_err(wrong)?)?,
+            Long("check") => common.check = true,
+            Long("stderr") => common.stderr = true,
+            Long("log-level") => common.threshold = level(&parser.value().map_err(wrong)?)?,
+            Long("stats.address") => common.stats.address = Some(text(&mut parser).map_err(wrong)?),
+            Short('i') | Long("instance") => {
+                instance = Some(proxy::instance(text(&mut parser).map_err(wrong)?))
+            }
+            Short('f') | Long("file") => {
+                let file = parser.value().map_err(wrong)?;
+                instance = Some(Source::InstanceOf(file.into()));
+            }
             Value(value) if positional.len() < 3 => positional.push(value),
             argument => return Err(wrong(argument.unexpected())),
         }
+        if proxy::is_meant(&positional) {
+            return proxy::parse(parser, common, instance);
+        }
     }
-    let sources = sources(positional)?;
-    Ok(match check {
-        true => Invocation::Check(sources),
-        false => Invocation::Run {
-            sources,
-            stderr,
-            threshold,
-        },
-    })
+    match instance {
+        None => with_files(positional, common),
+        Some(_) => Err(mistaken(
+            "--instance and --file are for \"joold proxy\"; otherwise the instance stands in MODSOCKET",
+        )),
+    }
 }
 
-fn sources(positional: Vec<OsString>) -> Result<Sources, Failure> {
+fn with_files(positional: Vec<OsString>, mut common: Common) -> Result<Invocation, Failure> {
     let mut positional = positional.into_iter();
-    Ok(Sources {
-        netsocket: positional.next().unwrap_or("netsocket.json".into()).into(),
-        modsocket: positional
-            .next()
-            .map_or_else(|| "modsocket.json".into(), PathBuf::from),
-        stats: positional
-            .next()
-            .map(|port| port.string())
-            .transpose()
-            .map_err(wrong)?,
-    })
+    let netsocket = positional.next().unwrap_or("netsocket.json".into());
+    let modsocket = positional.next().unwrap_or("modsocket.json".into());
+    let port = positional.next().map(|port| port.string());
+    common.stats.port = port.transpose().map_err(wrong)?;
+    common.stats.port_name = "PORT";
+    let file = |name| Source::File(PathBuf::from(name));
+    Ok(common.invocation(file(netsocket), file(modsocket)))
+}
+
+/// The value of an option, which must be UTF-8.
+fn text(parser: &mut Parser) -> Result<String, lexopt::Error> {
+    parser.value()?.string()
 }
 
 fn level(value: &OsString) -> Result<Threshold, Failure> {
@@ -174,7 +220,11 @@ fn level(value: &OsString) -> Result<Threshold, Failure> {
 }
 
 fn wrong(error: lexopt::Error) -> Failure {
-    Failure::usage(format!("{error}; \"joold --help\" tells what there is"))
+    mistaken(&error.to_string())
+}
+
+fn mistaken(problem: &str) -> Failure {
+    Failure::usage(format!("{problem}; \"joold --help\" tells what there is"))
 }
 
 /// Writes to standard output. Whoever reads that may stop when it has read enough, as `head` does.
@@ -206,28 +256,32 @@ mod tests {
         }
     }
 
+    fn file(name: &str) -> Source {
+        Source::File(name.into())
+    }
+
     #[test]
     fn the_files_have_upstreams_default_names_and_the_stats_server_is_off() {
-        assert_eq!(
-            sources(""),
-            Sources {
-                netsocket: "netsocket.json".into(),
-                modsocket: "modsocket.json".into(),
-                stats: None
-            }
-        );
+        let sources = sources("");
+        assert_eq!(sources.netsocket, file("netsocket.json"));
+        assert_eq!(sources.modsocket, file("modsocket.json"));
+        assert_eq!(sources.stats.config().unwrap(), None);
     }
 
     #[test]
     fn arguments_come_in_upstreams_order() {
-        assert_eq!(
-            sources("net mod 45678"),
-            Sources {
-                netsocket: "net".into(),
-                modsocket: "mod".into(),
-                stats: Some("45678".to_owned())
-            }
-        );
+        let sources = sources("net mod 45678");
+        assert_eq!(sources.netsocket, file("net"));
+        assert_eq!(sources.modsocket, file("mod"));
+        let stats = sources.stats.config().unwrap().unwrap();
+        assert_eq!(stats.socket().to_string(), "[::]:45678");
+    }
+
+    #[test]
+    fn the_stats_server_may_have_one_address() {
+        let sources = sources("net mod 45678 --stats.address 127.0.0.1");
+        let stats = sources.stats.config().unwrap().unwrap();
+        assert_eq!(stats.socket().to_string(), "127.0.0.1:45678");
     }
 
     #[test]
@@ -246,6 +300,7 @@ mod tests {
             ("a b c d", "\"d\""),
             ("--log-level loud", "\"loud\""),
             ("--log-level", "--log-level"),
+            ("-i a net mod", "MODSOCKET"),
         ] {
             let error = run(line).unwrap_err();
             assert!(error.contains(named), "{error}");

@@ -49,7 +49,7 @@ pub unsafe extern "C" fn main(
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     match cli::parse(arguments)? {
-        Invocation::Help => cli::print(cli::HELP),
+        Invocation::Help(text) => cli::print(text),
         Invocation::Version => cli::print(concat!("joold ", env!("CARGO_PKG_VERSION"), "\n")),
         Invocation::Check(sources) => {
             let (config, mut warnings) = Config::load(&sources)?;

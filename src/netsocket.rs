@@ -6,12 +6,11 @@
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 
 use mio::net::UdpSocket;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket, Type};
 
-use crate::config::NetsocketConfig;
+use crate::config::{NetsocketConfig, Source};
 use crate::failure::{Failure, words};
 use crate::interfaces::Interfaces;
 use crate::outbox::{self, Outbox};
@@ -372,17 +371,12 @@ pub fn locate(config: &NetsocketConfig, used: Option<&Place>) -> io::Result<(Pla
 /// What of the interfaces is not there, or does not work, at the moment: a line each.
 ///
 /// # Errors
-/// When `file`, where `config` stands, contradicts itself with those that are there.
-pub fn check(config: &NetsocketConfig, file: &Path) -> Result<Vec<String>, Failure> {
+/// When `source`, where `config` stands, contradicts itself with those that are there.
+pub fn check(config: &NetsocketConfig, source: &Source) -> Result<Vec<String>, Failure> {
     let (place, interfaces) = locate(config, None)
         .map_err(|error| Failure::system("cannot list the network interfaces", &error))?;
     if let Some(problem) = place.contradiction() {
-        return Err(Failure::configuration(format!(
-            "{}: \"multicast address\": {} is a link-local group; \"in interface\" and \"out \
-             interface\" {problem}",
-            file.display(),
-            config.group,
-        )));
+        return Err(config.wrong_link(&source.origin(), &problem));
     }
     let news = place.news(None, &interfaces).into_iter();
     let lines = news.map(|news| match news {

@@ -3,12 +3,13 @@
 
 use std::hash::RandomState;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::StatsConfig;
 use crate::engine::Counters;
 use crate::exposition::Format;
 use crate::failure::Failure;
@@ -65,20 +66,22 @@ fn whole_lines(text: &str) -> &str {
 }
 
 impl StatSocket {
-    /// Listens on `port` of every address: in both families, or in IPv4 where IPv6 is off.
+    /// Listens where `config` says. On every address: in both families, or in IPv4 where IPv6 is off.
     ///
     /// # Errors
     /// When the port is taken, or the operating system refuses otherwise.
-    pub fn open(port: u16) -> Result<Self, Failure> {
-        let socket = listen(port).map_err(|error| {
+    pub fn open(config: StatsConfig) -> Result<Self, Failure> {
+        let socket = listen(config).map_err(|error| {
             let hint = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "; give PORT another value, or end the program that has it"
-                }
+                io::ErrorKind::AddrInUse => "; choose another port, or end the program that has it",
                 _ => "",
             };
+            let port = config.port;
             let mut failure = Failure::system(
-                format_args!("cannot open the stats server on UDP port {port}"),
+                match config.is_everywhere() {
+                    true => format!("cannot open the stats server on UDP port {port}"),
+                    false => format!("cannot open the stats server at {}", config.socket()),
+                },
                 &error,
             );
             failure.message += hint;
@@ -86,7 +89,7 @@ impl StatSocket {
         })?;
         Ok(Self {
             socket: UdpSocket::from_std(socket.into()),
-            shares: Shares::new(port, RandomState::new(), Instant::now()),
+            shares: Shares::new(config.port, RandomState::new(), Instant::now()),
         })
     }
 
@@ -154,13 +157,11 @@ impl StatSocket {
     }
 }
 
-fn listen(port: u16) -> io::Result<Socket> {
-    let everywhere = [
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-    ];
-    match bind(everywhere[0]) {
-        Err(error) if ipv6_is_off(&error) => bind(everywhere[1]),
+fn listen(config: StatsConfig) -> io::Result<Socket> {
+    match bind(config.socket()) {
+        Err(error) if config.is_everywhere() && ipv6_is_off(&error) => {
+            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, config.port)))
+        }
         result => result,
     }
 }
@@ -172,8 +173,12 @@ fn bind(address: SocketAddr) -> io::Result<Socket> {
         Some(Protocol::UDP),
     )?;
     socket.set_nonblocking(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
+    // An address may come later, as that of a router which takes over does, or not be ready yet.
+    match address.ip() {
+        IpAddr::V4(ip) if !ip.is_unspecified() => socket.set_freebind_v4(true)?,
+        IpAddr::V6(ip) if !ip.is_unspecified() => socket.set_freebind_v6(true)?,
+        IpAddr::V4(_) => (),
+        IpAddr::V6(_) => socket.set_only_v6(false)?,
     }
     socket.bind(&address.into())?;
     Ok(socket)

@@ -104,6 +104,86 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
+fn the_proxys_help_fits_a_terminal() {
+    let help = Directory::new().joold(&["session", "proxy", "--help"]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("[session] proxy [OPTIONS] NET_MCAST_ADDR"));
+    for line in help.lines() {
+        assert!(line.len() <= 80, "wider than a terminal: {line}");
+    }
+}
+
+#[test]
+fn a_proxy_is_told_the_same_on_the_command_line_as_by_files() {
+    let directory = configured().with(
+        "jool.json",
+        r#"{"framework": "netfilter", "instance": "default"}"#,
+    );
+    let files = directory.joold(&["--check", "netsocket.json", "modsocket.json", "45678"]);
+    let options = "proxy ff08::db8:64:64 --net.mcast.port 6464 --net.dev.in lo --net.dev.out lo \
+        --net.ttl 3 --stats.port 45678 --check";
+    for before in [&["-i", "default"][..], &["--file", "jool.json"], &[]] {
+        let arguments: Vec<_> = before.iter().copied().chain(options.split(' ')).collect();
+        let proxy = directory.joold(&arguments);
+        assert!(proxy.status.success());
+        assert_eq!(proxy.stderr, b"");
+        assert_eq!(
+            String::from_utf8(proxy.stdout).unwrap(),
+            String::from_utf8(files.stdout.clone()).unwrap()
+        );
+    }
+}
+
+#[test]
+fn a_wrong_option_of_the_proxy_exits_with_64_and_a_wrong_file_with_78() {
+    let directory = Directory::new().with("jool.json", r#"{"framework": "netfilter"}"#);
+    let link = "--net.dev.in lo --net.dev.out absent0";
+    for (line, status, expected) in [
+        (
+            "proxy",
+            64,
+            "NET_MCAST_ADDR is missing; expected an IPv4 or IPv6 multicast",
+        ),
+        (
+            "proxy ff08::1 --net.ttl 256",
+            64,
+            "--net.ttl: 256 is out of range; expected a whole",
+        ),
+        (
+            "proxy ff08::1 --verbose",
+            64,
+            "'--verbose'; \"joold proxy --help\" tells what there is",
+        ),
+        (
+            "-i a netsocket.json",
+            64,
+            "--instance and --file are for \"joold proxy\"",
+        ),
+        (
+            "-f absent.json proxy ff08::1",
+            78,
+            "absent.json: cannot read the configuration file",
+        ),
+        (
+            "-f jool.json proxy ff08::1",
+            78,
+            "jool.json: \"instance\" is missing",
+        ),
+    ] {
+        let arguments: Vec<_> = line.split(' ').collect();
+        let error = directory.fails(&arguments, status);
+        assert!(
+            error.starts_with("joold: ") && error.contains(expected),
+            "{error}"
+        );
+    }
+    let arguments = format!("--check proxy ff08::1 {link}");
+    let output = directory.joold(&arguments.split(' ').collect::<Vec<_>>());
+    assert!(output.status.success(), "what is missing is waited for");
+}
+
+#[test]
 fn check_prints_the_effective_configuration_as_json() {
     let output = configured().joold(&["--check", "netsocket.json", "modsocket.json", "45678"]);
     assert!(
@@ -143,6 +223,7 @@ fn check_prints_the_effective_configuration_as_json() {
                 "control socket": "/run/joold/default.sock",
                 "control group": null
             },
+            "stats address": "::",
             "stats port": 45678
         })
     );

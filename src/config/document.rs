@@ -1,4 +1,5 @@
-//! A configuration file: one JSON object, read as upstream reads it.
+//! A configuration file: one JSON object, read as upstream reads it. Options of the command line can
+//! take its place.
 //!
 //! Upstream compares keys without case, takes the first of two equal ones and ignores those that
 //! it does not know. So does this, but it says so.
@@ -12,6 +13,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::source::{Origin, Setting};
 use crate::failure::{Failure, words};
 
 const EXPECTED: &str = "expected an object: { \"key\": value, ... }";
@@ -25,7 +27,7 @@ const LONGEST: u64 = 1 << 20;
 /// The members of the object in one file, from which keys are taken one by one.
 #[derive(Debug)]
 pub struct Document {
-    file: String,
+    origin: Origin,
     members: Vec<(String, Value)>,
     warnings: Vec<String>,
 }
@@ -33,9 +35,9 @@ pub struct Document {
 /// The value of one key, with what an error about it needs.
 #[derive(Debug)]
 pub struct Entry {
-    file: String,
-    /// As this program writes it.
-    key: &'static str,
+    /// What an error is about.
+    place: String,
+    origin: Origin,
     /// As the file has it.
     pub value: Value,
 }
@@ -72,15 +74,41 @@ impl Document {
         let Members(members) =
             serde_json::from_slice(text).map_err(|error| syntax(&file, &error))?;
         Ok(Self {
-            file,
+            origin: Origin::File(file),
             members,
             warnings: Vec::new(),
         })
     }
 
-    /// The file's name.
-    pub fn file(&self) -> &str {
-        &self.file
+    /// What the command line says in place of a file.
+    pub(super) fn of_options(settings: &[Setting]) -> Self {
+        let members = settings.iter();
+        Self {
+            origin: Origin::Options,
+            members: members
+                .map(|setting| (setting.key.to_owned(), setting.value.clone()))
+                .collect(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Reads of `path` nothing but that key, which must be there.
+    ///
+    /// # Errors
+    /// As [`Document::read`], and when the key is missing.
+    pub(super) fn read_only(path: &Path, key: &str) -> Result<Self, Failure> {
+        let mut document = Self::read(path)?;
+        let members = &mut document.members;
+        members.retain(|(name, _)| name.eq_ignore_ascii_case(key));
+        match document.members.is_empty() {
+            true => Err(document.missing(key, "the name of the Jool instance")),
+            false => Ok(document),
+        }
+    }
+
+    /// What it was made of.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Takes `key` out, if it is there.
@@ -96,15 +124,14 @@ impl Document {
             .position(|(name, _)| name.eq_ignore_ascii_case(key))
         {
             let (name, _) = self.members.remove(at);
-            self.warnings.push(format!(
-                "{}: {} is there twice; the first counts",
-                self.file,
+            self.warn(format_args!(
+                "{} is there twice; the first counts",
                 quote(&name)
             ));
         }
         Some(Entry {
-            file: self.file.clone(),
-            key,
+            place: self.origin.place(key),
+            origin: self.origin.clone(),
             value,
         })
     }
@@ -118,29 +145,27 @@ impl Document {
     }
 
     fn missing(&self, key: &str, expected: &str) -> Failure {
-        Failure::configuration(format!(
-            "{}: \"{key}\" is missing; expected {expected}",
-            self.file
-        ))
+        let place = self.origin.place(key);
+        self.origin
+            .failure(format!("{place} is missing; expected {expected}"))
     }
 
-    /// An error about what `key` means together with the rest.
-    pub fn error(&self, key: &str, problem: impl fmt::Display) -> Failure {
-        Failure::configuration(format!("{}: \"{key}\": {problem}", self.file))
+    /// A warning for [`Document::finish`]. Options give no reason for any.
+    pub fn warn(&mut self, problem: impl fmt::Display) {
+        self.warnings.push(match &self.origin {
+            Origin::File(file) => format!("{file}: {problem}"),
+            Origin::Options => problem.to_string(),
+        });
     }
 
     /// Ends the reading: what was not taken is not known. Returns the warnings, a line each.
     pub fn finish(mut self, known: &[&str]) -> Vec<String> {
-        for (name, _) in &self.members {
-            self.warnings.push(format!(
-                "{}: {} is not a key of this file and is ignored; the keys are {}",
-                self.file,
-                quote(name),
-                known
-                    .iter()
-                    .map(|key| quote(key))
-                    .collect::<Vec<_>>()
-                    .join(", ")
+        let known: Vec<_> = known.iter().map(|key| quote(key)).collect();
+        for (name, _) in std::mem::take(&mut self.members) {
+            self.warn(format_args!(
+                "{} is not a key of this file and is ignored; the keys are {}",
+                quote(&name),
+                known.join(", ")
             ));
         }
         self.warnings
@@ -211,7 +236,7 @@ impl Entry {
 
     /// An error about this value, in other words.
     pub fn error(&self, problem: impl fmt::Display) -> Failure {
-        Failure::configuration(format!("{}: \"{}\": {problem}", self.file, self.key))
+        self.origin.failure(format!("{}: {problem}", self.place))
     }
 }
 

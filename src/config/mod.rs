@@ -1,4 +1,5 @@
-//! The configuration: the two files of upstream's daemon, checked before anything is opened.
+//! The configuration: the two files of upstream's daemon, or options in their place, checked before
+//! anything is opened.
 
 mod allow;
 mod control;
@@ -9,10 +10,11 @@ mod link;
 mod modsocket;
 mod netsocket;
 mod port;
+mod source;
+mod stats;
 mod user;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -24,6 +26,8 @@ pub use link::Link;
 pub use modsocket::ModsocketConfig;
 pub use netsocket::{NetsocketConfig, Surroundings};
 pub use port::port_of;
+pub use source::{GROUP_ARGUMENT, Origin, Setting, Source};
+pub use stats::{StatsConfig, StatsOptions};
 pub use user::User;
 
 use crate::failure::Failure;
@@ -35,40 +39,39 @@ pub struct Config {
     pub netsocket: NetsocketConfig,
     /// Which instance to serve.
     pub modsocket: ModsocketConfig,
-    /// The UDP port of the stats server, if it is wanted.
-    #[serde(rename = "stats port")]
-    pub stats: Option<u16>,
+    /// Where the stats server listens, if it is wanted.
+    #[serde(flatten, serialize_with = "stats::as_keys")]
+    pub stats: Option<StatsConfig>,
 }
 
 /// Where the configuration stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
-    /// The file of [`NetsocketConfig`].
-    pub netsocket: PathBuf,
-    /// The file of [`ModsocketConfig`].
-    pub modsocket: PathBuf,
-    /// Number or service name.
-    pub stats: Option<String>,
+    /// That of [`NetsocketConfig`].
+    pub netsocket: Source,
+    /// That of [`ModsocketConfig`].
+    pub modsocket: Source,
+    /// That of [`StatsConfig`].
+    pub stats: StatsOptions,
+}
+
+impl Sources {
+    /// Whether any of it can say something else later.
+    pub fn has_files(&self) -> bool {
+        self.netsocket.is_file() || self.modsocket.is_file()
+    }
 }
 
 impl Config {
-    /// Reads both files and resolves the names in them. Also returns warnings, a line each.
+    /// Reads both parts and resolves the names in them. Also returns warnings, a line each.
     ///
     /// # Errors
     /// At the first thing that is wrong.
     pub fn load(sources: &Sources) -> Result<(Self, Vec<String>), Failure> {
-        let stats = match &sources.stats {
-            Some(text) => Some(port_of(text).map_err(|problem| {
-                Failure::usage(format!("PORT: {problem}; expected {}", port::EXPECTED))
-            })?),
-            None => None,
-        };
-        let (modsocket, mut warnings) =
-            Self::read(&sources.modsocket, ModsocketConfig::from_document)?;
-        let surroundings = Surroundings::here();
-        let (netsocket, more) = Self::read(&sources.netsocket, |document| {
-            NetsocketConfig::from_document(document, &surroundings)
-        })?;
+        let stats = sources.stats.config()?;
+        let (modsocket, mut warnings) = ModsocketConfig::from_document(sources.modsocket.read()?)?;
+        let network = sources.netsocket.read()?;
+        let (netsocket, more) = NetsocketConfig::from_document(network, &Surroundings::here())?;
         warnings.extend(more);
         Ok((
             Self {
@@ -80,13 +83,6 @@ impl Config {
         ))
     }
 
-    fn read<T>(
-        path: &Path,
-        parse: impl FnOnce(Document) -> Result<(T, Vec<String>), Failure>,
-    ) -> Result<(T, Vec<String>), Failure> {
-        parse(Document::read(path)?)
-    }
-
     /// The effective configuration as JSON, as `--check` prints it.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
@@ -96,10 +92,10 @@ impl Config {
 /// One line for the log.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}, stats port ", self.modsocket, self.netsocket)?;
+        write!(f, "{}, {}, ", self.modsocket, self.netsocket)?;
         match self.stats {
-            Some(port) => write!(f, "{port}"),
-            None => f.write_str("none"),
+            Some(stats) => write!(f, "{stats}"),
+            None => f.write_str("stats port none"),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::wire::globals::{Global, Values};
 use crate::wire::jool::InstanceName;
 
-const INSTANCE: &str = "instance";
+pub(super) const INSTANCE: &str = "instance";
 const NETLINK_BUFFER: &str = "netlink buffer";
 const REFRESH_WINDOW: &str = "refresh window";
 const REFRESH_SESSIONS: &str = "refresh sessions";
@@ -97,7 +97,6 @@ impl ModsocketConfig {
     /// When a value is none that its key can have.
     pub fn from_document(mut document: Document) -> Result<(Self, Vec<String>), Failure> {
         const EXPECTED: &str = "the name of a Jool instance: 1 to 15 bytes, no control characters";
-        let file = document.file().to_owned();
         let instance = match document.take(INSTANCE) {
             Some(entry) => InstanceName::new(entry.string(EXPECTED)?)
                 .map_err(|problem| entry.error(format_args!("{problem}; expected {EXPECTED}")))?,
@@ -161,18 +160,18 @@ impl ModsocketConfig {
             control_socket,
             control_group,
         };
-        let mut warnings = document.finish(&KEYS);
         if !ss_enabled && config.named_globals().next().is_some() {
-            warnings.push(format!(
-                "{file}: \"{SS_ENABLED}\" is false, so the instance is left alone and the other \"ss-\" \
-                 keys have no effect"
+            document.warn(format_args!(
+                "\"{SS_ENABLED}\" is false, so the instance is left alone and the other \"ss-\" keys have \
+                 no effect"
             ));
         }
         if config.control_socket.is_none() && config.control_group.is_some() {
-            warnings.push(format!(
-                "{file}: \"{CONTROL_SOCKET}\" is false, so \"{CONTROL_GROUP}\" has no effect"
+            document.warn(format_args!(
+                "\"{CONTROL_SOCKET}\" is false, so \"{CONTROL_GROUP}\" has no effect"
             ));
         }
+        let warnings = document.finish(&KEYS);
         Ok((config, warnings))
     }
 

@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use super::document::{Entry, quote};
 use super::extensions::{self, ExtensionsConfig};
-use super::{Document, Link, allow, port};
+use super::{Document, Link, Origin, allow, port};
 use crate::engine::{AllowList, Prefix};
 use crate::failure::Failure;
 
-const ADDRESS: &str = "multicast address";
-const PORT: &str = "multicast port";
-const IN: &str = "in interface";
-const OUT: &str = "out interface";
-const TTL: &str = "ttl";
+pub(super) const ADDRESS: &str = "multicast address";
+pub(super) const PORT: &str = "multicast port";
+pub(super) const IN: &str = "in interface";
+pub(super) const OUT: &str = "out interface";
+pub(super) const TTL: &str = "ttl";
 const RECEIVE_BUFFER: &str = "receive buffer";
 const ALLOW_FROM: &str = "allow from";
 const STATS_ALLOW: &str = "stats allow";
@@ -133,9 +133,7 @@ impl NetsocketConfig {
             stats_allowed,
             extensions,
         };
-        config
-            .check_scope()
-            .map_err(|problem| document.error(ADDRESS, problem))?;
+        config.check_scope(document.origin())?;
         let mut warnings = document.finish(&[&KEYS[..], &extensions::KEYS].concat());
         warnings.extend(strange);
         Ok((config, warnings))
@@ -143,14 +141,20 @@ impl NetsocketConfig {
 
     /// A link-local group lives on one link. Whether two names are one link's, only the interfaces
     /// tell.
-    fn check_scope(&self) -> Result<(), String> {
+    fn check_scope(&self, origin: &Origin) -> Result<(), Failure> {
         match self.incoming {
-            None if self.needs_scope() => Err(format!(
-                "{} is a link-local group; \"{IN}\" and \"{OUT}\" must name its link",
-                self.group
-            )),
+            None if self.needs_scope() => Err(self.wrong_link(origin, "must name its link")),
             _ => Ok(()),
         }
+    }
+
+    /// An error about the interfaces of a link-local group.
+    pub fn wrong_link(&self, origin: &Origin, problem: &str) -> Failure {
+        let (place, group) = (origin.place(ADDRESS), self.group);
+        let [incoming, outgoing] = [IN, OUT].map(|key| origin.name(key));
+        origin.failure(format!(
+            "{place}: {group} is a link-local group; {incoming} and {outgoing} {problem}"
+        ))
     }
 
     /// Whether the group is one of many of that address, each on a link of its own.

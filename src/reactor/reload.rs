@@ -30,6 +30,11 @@ impl Reactor {
     /// Reads the files again. If anything is wrong with them, all is as before. What came of it is logged,
     /// and returned in the same words.
     pub(super) fn reload(&mut self, now: Instant) -> Result<String, Failure> {
+        if !self.running.sources.has_files() {
+            let told = "there are no files to read again; the command line stays in effect";
+            log::info!("{told}");
+            return Ok(told.to_owned());
+        }
         match self.try_to_reload(now) {
             Ok((changes, warnings)) => {
                 for warning in &warnings {

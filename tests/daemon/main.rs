@@ -18,6 +18,7 @@ mod memory;
 mod network;
 mod privileges;
 mod process;
+mod proxy;
 mod refreshes;
 mod reload;
 mod sessions;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         statistics::tests(),
         strangers::tests(),
         process::tests(),
+        proxy::tests(),
         syslog::tests(),
         privileges::tests(),
         listing::tests(),

@@ -16,6 +16,7 @@ pub fn tests() -> Vec<Trial> {
         a_port_that_is_taken_is_named
         two_servers_do_not_answer_each_other
         all_numbers_are_for_this_host_and_for_whom_the_file_names
+        a_servers_address_may_come_later
     });
     for (name, from, to, others) in [
         (
@@ -227,8 +228,23 @@ fn a_port_that_is_taken_is_named() -> Outcome {
     let said = daemon(&mut j)?.said();
     drop(taken);
     assert_eq!(status.code(), Some(71), "{said}");
-    let expected =
-        "cannot open the stats server on UDP port 45678: Address already in use; give PORT";
+    let expected = "cannot open the stats server on UDP port 45678: Address already in use; choose";
     assert!(said.contains(expected), "{said}");
+    Ok(())
+}
+
+/// A router that takes over has its addresses only then.
+fn a_servers_address_may_come_later() -> Outcome {
+    for address in ["2001:db8::77", "192.0.2.77"] {
+        let (mut j, k) = pair(Version::SUPPORTED)?;
+        let program = program().argument("--stats.address").argument(address);
+        j.start_and_wait(&program, &configuration(Network::Ipv6, Side::J))?;
+        let (prefix, from, to) = match address.contains(':') {
+            true => (64, "[2001:db8::2]:0", format!("[{address}]")),
+            false => (24, "192.0.2.2:0", address.to_owned()),
+        };
+        j.namespace.address(LINK, &format!("{address}/{prefix}"))?;
+        ask_for_statistics(&k, from, &to)?;
+    }
     Ok(())
 }

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::namespace::Namespace;
-use crate::system_log::{self, SystemLog};
+use crate::system_log::{self, SystemLog, own};
 use crate::{shim, wait};
 
 /// The name of the modsocket file.
@@ -28,6 +28,7 @@ pub struct Program {
     environment: Vec<(String, String)>,
     preloaded: Vec<PathBuf>,
     devices: Option<PathBuf>,
+    files: bool,
 }
 
 impl Program {
@@ -39,6 +40,7 @@ impl Program {
             environment: Vec::new(),
             preloaded: Vec::new(),
             devices: None,
+            files: true,
         }
     }
 
@@ -67,6 +69,13 @@ impl Program {
     #[must_use]
     pub fn system_log(mut self, log: &SystemLog) -> Self {
         self.devices = Some(log.devices().to_owned());
+        self
+    }
+
+    /// Takes its arguments alone, no files, and has a `/run` of its own.
+    #[must_use]
+    pub fn without_files(mut self) -> Self {
+        self.files = false;
         self
     }
 
@@ -115,17 +124,11 @@ impl Daemon {
     ) -> io::Result<Self> {
         let directory = Directory::new()?;
         let mut command = Command::new(&program.path);
-        command
-            .args(&program.arguments)
-            .arg(directory.write("netsocket.json", &configuration.netsocket)?);
-        let modsocket = configuration.modsocket.as_deref();
-        if modsocket.is_some() || configuration.statistics.is_some() {
-            let default = r#"{ "instance": "default" }"#;
-            let contents = directory.of_its_own(modsocket.unwrap_or(default));
-            command.arg(directory.write(MODSOCKET, &contents)?);
+        command.args(&program.arguments);
+        if program.files {
+            command.args(directory.write_all(configuration)?);
         }
         command
-            .args(&configuration.statistics)
             .envs(program.environment.iter().cloned())
             .env("LD_PRELOAD", program.libraries())
             .env(shim::LEASH, "1")
@@ -133,8 +136,11 @@ impl Daemon {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let said = Arc::new(Mutex::new(String::new()));
-        let devices = program.devices.clone();
-        let (keeper, child) = keep(namespace, devices, command, Arc::clone(&said))?;
+        let place = Place {
+            devices: program.devices.clone(),
+            run: (!program.files).then(|| directory.0.clone()),
+        };
+        let (keeper, child) = keep(namespace, place, command, Arc::clone(&said))?;
         Ok(Self {
             child,
             said,
@@ -250,6 +256,14 @@ impl Daemon {
         status
     }
 
+    /// Has it read its files again, changed or not.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn hang_up(&self) -> Result<(), String> {
+        self.signal(Signal::SIGHUP)
+    }
+
     /// Asks it to end, as a service manager does, and waits until it has.
     ///
     /// # Errors
@@ -343,9 +357,22 @@ struct Keeper {
     thread: JoinHandle<()>,
 }
 
+/// What a daemon has of its own in the file system.
+struct Place {
+    devices: Option<PathBuf>,
+    run: Option<PathBuf>,
+}
+
+impl Place {
+    fn enter(&self) -> io::Result<()> {
+        self.devices.as_deref().map_or(Ok(()), system_log::enter)?;
+        self.run.as_deref().map_or(Ok(()), |run| own(run, "/run"))
+    }
+}
+
 fn keep(
     namespace: &Namespace,
-    devices: Option<PathBuf>,
+    place: Place,
     mut command: Command,
     said: Arc<Mutex<String>>,
 ) -> io::Result<(Keeper, Child)> {
@@ -355,7 +382,7 @@ fn keep(
     let thread = thread::spawn(move || {
         let mut start = || {
             namespace.enter()?;
-            devices.as_deref().map_or(Ok(()), system_log::enter)?;
+            place.enter()?;
             command.spawn()
         };
         let mut child = match start() {
@@ -421,6 +448,20 @@ impl Directory {
             "{before}{{ \"control socket\": \"{}\"{comma}{members}",
             path.display()
         )
+    }
+
+    /// Writes the files; returns the arguments that name them, and what else the daemon is told.
+    fn write_all(&self, configuration: &Configuration) -> io::Result<Vec<OsString>> {
+        let netsocket = self.write("netsocket.json", &configuration.netsocket)?;
+        let mut arguments = vec![netsocket.into()];
+        let modsocket = configuration.modsocket.as_deref();
+        if modsocket.is_some() || configuration.statistics.is_some() {
+            let default = r#"{ "instance": "default" }"#;
+            let contents = self.of_its_own(modsocket.unwrap_or(default));
+            arguments.push(self.write(MODSOCKET, &contents)?.into());
+        }
+        arguments.extend(configuration.statistics.iter().map(OsString::from));
+        Ok(arguments)
     }
 
     fn write(&self, name: &str, contents: &str) -> io::Result<PathBuf> {

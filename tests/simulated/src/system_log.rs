@@ -130,14 +130,40 @@ impl Drop for SystemLog {
 /// Gives the calling thread, and the processes that it starts, `devices` as their `/dev`.
 pub(crate) fn enter(devices: &Path) -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
-    let nothing = None::<&str>;
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(nothing, "/", nothing, private, nothing)?;
+    make_private()?;
     for kept in KEPT {
         let (from, to) = (Path::new("/dev").join(kept), devices.join(kept));
-        mount(Some(&from), &to, nothing, MsFlags::MS_BIND, nothing)?;
+        mount(
+            Some(&from),
+            &to,
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        )?;
     }
+    cover("/dev", devices)
+}
+
+/// Gives the calling thread, and the processes that it starts, that directory in the place of `target`.
+pub(crate) fn own(directory: &Path, target: &str) -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    make_private()?;
+    cover(target, directory)
+}
+
+/// What is mounted from here on is seen by nobody else.
+fn make_private() -> io::Result<()> {
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    Ok(mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        private,
+        None::<&str>,
+    )?)
+}
+
+fn cover(target: &str, by: &Path) -> io::Result<()> {
     let all = MsFlags::MS_BIND | MsFlags::MS_REC;
-    mount(Some(devices), "/dev", nothing, all, nothing)?;
-    Ok(())
+    Ok(mount(Some(by), target, None::<&str>, all, None::<&str>)?)
 }
