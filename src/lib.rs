@@ -13,8 +13,8 @@
 //! - [`reactor`]: the one loop that joins them.
 //! - [`config`] and [`cli`] say what to do, [`control`], [`controller`], [`instance`] and [`interfaces`]
 //!   ask the kernel what there is, [`watcher`] hears when that changes, [`place`] finds in it what the
-//!   files name, [`logging`] and [`report`] tell the operator, [`status`] whoever asks,
-//!   and [`exposition`] whoever collects numbers.
+//!   files name, [`logging`] and [`report`] tell the operator, [`status`] whoever asks, [`exposition`]
+//!   whoever collects numbers, [`manager`] and [`outlook`] the service manager.
 //! - [`claim`] keeps a second daemon from the same work, [`processes`] names who does it;
 //!   [`privileges`] gives up what is not needed.
 //! - [`jooldctl`]: another program, which asks the daemon how it stands, and gives it orders.
@@ -38,9 +38,11 @@ pub mod instance;
 pub mod interfaces;
 pub mod jooldctl;
 pub mod logging;
+pub mod manager;
 pub mod modsocket;
 pub mod netsocket;
 pub mod outbox;
+pub mod outlook;
 pub mod place;
 pub mod privileges;
 pub mod processes;

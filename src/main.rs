@@ -13,6 +13,7 @@ use joold::engine::Engine;
 use joold::failure::Failure;
 use joold::instance::Instance;
 use joold::logging;
+use joold::manager::{Manager, Surroundings};
 use joold::modsocket::ModSocket;
 use joold::netsocket;
 use joold::privileges;
@@ -90,6 +91,7 @@ fn serve(sources: Sources, config: Config) -> Result<(), Failure> {
         watcher: Watcher::open().map_err(netlink)?,
         statsocket: config.stats.map(StatSocket::open).transpose()?,
         ctlsocket: CtlSocket::start(&config.modsocket),
+        manager: Manager::of(&Surroundings::here(), Instant::now()),
     };
     let have = sockets.modsocket.receive_buffer();
     report::buffer("netlink buffer", config.modsocket.netlink_buffer, have);

@@ -33,7 +33,7 @@ pub use extensions::Late;
 pub use journal::Event;
 pub use reason::Reason;
 pub use refresh::Limits;
-pub use standing::Standing;
+pub use standing::{Lack, Standing};
 
 use crate::failure::words;
 use crate::wire::globals::Values;

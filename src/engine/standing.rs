@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Engine, Event};
 use crate::sync::Budget;
+use crate::wire::globals::Global;
 
 /// What a router's table is worth at the moment, compared with those of its peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,19 @@ impl Serialize for Standing {
     }
 }
 
+/// What of the kernel keeps a daemon from its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// The module is not loaded.
+    Module,
+    /// The instance is not there.
+    Instance,
+    /// Whether it is there is not known (yet), or nobody may ask.
+    Answer,
+    /// Synchronization is off at the instance.
+    Synchronization,
+}
+
 /// How many lines there are at once, and one more each [`PAUSE`] after that.
 const BURST: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(60);
@@ -97,6 +111,17 @@ impl Engine {
         match self.has_module() && self.watch.is_on() {
             true => Standing::Alone,
             false => Standing::WithoutKernel,
+        }
+    }
+
+    /// What of the kernel is missing, if anything is.
+    pub fn lack(&self) -> Option<Lack> {
+        match self.global(Global::SsEnabled) {
+            _ if !self.has_module() => Some(Lack::Module),
+            _ if self.watch.is_on() => None,
+            _ if self.watch.is_missing() => Some(Lack::Instance),
+            None => Some(Lack::Answer),
+            Some(_) => Some(Lack::Synchronization),
         }
     }
 

@@ -81,6 +81,13 @@ impl Links {
         self.config = Some(config.clone());
     }
 
+    /// Whether datagrams pass both ways, as far as the interfaces go.
+    pub(super) fn pass(&self) -> bool {
+        let place = self.place.as_ref();
+        place.is_some_and(|place| place.incoming.works() && place.outgoing.works())
+            && !self.unopened
+    }
+
     /// Something has changed.
     fn look_soon(&mut self, now: Instant) {
         let earliest = self.looked.map_or(now, |looked| looked + PAUSE);

@@ -5,6 +5,7 @@
 
 mod advertise;
 mod control;
+mod herald;
 mod kernel;
 mod links;
 mod network;
@@ -29,6 +30,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::logging;
+use crate::manager::Manager;
 use crate::modsocket::ModSocket;
 use crate::netsocket::{NetSocket, SLOTS, SURELY_CARRIED};
 use crate::outbox::Outbox;
@@ -36,6 +38,7 @@ use crate::report;
 use crate::statsocket::StatSocket;
 use crate::watcher::Watcher;
 use control::{CLIENTS, Control};
+use herald::Herald;
 use links::Links;
 pub use reload::{Running, seed};
 
@@ -116,6 +119,8 @@ pub struct Sockets {
     pub statsocket: Option<StatSocket>,
     /// Those who ask how it stands, if there is a place for it.
     pub ctlsocket: Option<CtlSocket>,
+    /// Who is told how it stands without asking, if anybody wants to know.
+    pub manager: Option<Manager>,
 }
 
 /// The sockets, the engine, and the loop around them.
@@ -131,6 +136,7 @@ pub struct Reactor {
     links: Links,
     statsocket: Option<StatSocket>,
     control: Control,
+    herald: Herald,
     signals: Signals,
     outbox: Outbox,
     /// Whether the outbox waits for room in the network. Until then nothing is received from the
@@ -164,6 +170,7 @@ impl Reactor {
             links: Links::new(sockets.watcher),
             statsocket: sockets.statsocket,
             control: Control::new(sockets.ctlsocket),
+            herald: Herald::new(sockets.manager),
             signals: Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP]).map_err(failed)?,
             outbox: Outbox::new(SURELY_CARRIED),
             blocked: false,
@@ -214,8 +221,11 @@ impl Reactor {
         if self.netsocket.member().is_some() {
             log::info!("all sockets are open");
         }
-        self.look_for_module(Instant::now());
+        let start = Instant::now();
+        self.look_for_module(start);
         self.tell();
+        // Whatever is missing yet may stay so for long: nobody else has to wait for it.
+        self.proclaim(start);
         let mut events = Events::with_capacity(self.sources.capacity());
         while self.stopped_by.is_none() {
             self.wait(&mut events)?;
@@ -238,7 +248,9 @@ impl Reactor {
             }
             self.send(now);
             self.tell();
+            self.keep_told(now);
         }
+        self.take_leave();
         self.finish(&mut events);
         log::info!(
             "stopping on {}: {}{}",
@@ -289,6 +301,7 @@ impl Reactor {
             self.links.due,
             self.search,
             self.control.due(),
+            self.herald.due(),
             logging::deadline(),
             due,
             flush,

@@ -30,12 +30,23 @@ impl Reactor {
     /// Reads the files again. If anything is wrong with them, all is as before. What came of it is logged,
     /// and returned in the same words.
     pub(super) fn reload(&mut self, now: Instant) -> Result<String, Failure> {
-        if !self.running.sources.has_files() {
-            let told = "there are no files to read again; the command line stays in effect";
-            log::info!("{told}");
-            return Ok(told.to_owned());
-        }
-        match self.try_to_reload(now) {
+        self.announce_reload(now);
+        let told = match self.running.sources.has_files() {
+            true => self.reload_files(now),
+            false => {
+                let told = "there are no files to read again; the command line stays in effect";
+                log::info!("{told}");
+                Ok(told.to_owned())
+            }
+        };
+        self.proclaim(now);
+        told
+    }
+
+    fn reload_files(&mut self, now: Instant) -> Result<String, Failure> {
+        let outcome = self.try_to_reload(now);
+        self.note_reload(&outcome);
+        match outcome {
             Ok((changes, warnings)) => {
                 for warning in &warnings {
                     log::warn!("{warning}");

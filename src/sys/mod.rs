@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod accounts;
+mod clock;
 mod datagrams;
 mod netlink;
 mod options;
@@ -10,6 +11,7 @@ mod start;
 mod terminal;
 
 pub use accounts::{Account, account_named, account_numbered, group_named, group_numbered};
+pub use clock::monotonic_microseconds;
 pub use datagrams::{Arrival, Inbox, Sending, Sendings};
 pub use netlink::{KERNEL, Receipt, into_socket, receive_netlink};
 pub use options::{

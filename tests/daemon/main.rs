@@ -14,6 +14,7 @@ mod links;
 mod listing;
 mod losses;
 mod lossless;
+mod manager;
 mod memory;
 mod network;
 mod privileges;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         links::tests(),
         refreshes::tests(),
         reload::tests(),
+        manager::tests(),
         losses::tests(),
         memory::tests(),
         statistics::tests(),
