@@ -2,6 +2,8 @@
 // A test that cannot go on has failed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "command_line/completion.rs"]
+mod completion;
 #[path = "command_line/watch.rs"]
 mod watch;
 
