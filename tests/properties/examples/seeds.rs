@@ -334,6 +334,14 @@ fn files() {
             r#"{"multicast address": "ff08::1", "multicast port": 6464, "allow from": ["2001:db8::1/32", 7]}"#,
         ),
         (
+            "stats-allow",
+            r#"{"multicast address": "ff08::1", "multicast port": 6464, "stats allow": ["2001:db8::/32", "192.0.2.7"]}"#,
+        ),
+        (
+            "stats-allow-nobody",
+            r#"{"multicast address": "ff08::1", "multicast port": 6464, "stats allow": []}"#,
+        ),
+        (
             "missing-link",
             r#"{"multicast address": "ff08::1", "multicast port": 6464, "in interface": "eth9", "out interface": "2001:db8::9"}"#,
         ),
@@ -433,8 +441,11 @@ fn control_requests() {
         ONE + 10,
         WAIT,
     ];
-    let runs: [(&str, Vec<u8>); 12] = [
+    let runs: [(&str, Vec<u8>); 15] = [
         ("state", turns(&[], b"state\n")),
+        ("stats", turns(&[], b"stats prometheus\n")),
+        ("order", turns(&[], b"log-level debug\n")),
+        ("no-level", turns(&[], b"log-level loud\n")),
         ("status", turns(&[], b" status\r\n")),
         ("in-pieces", turns(&interrupted, b"status\n")),
         ("without-newline", turns(&[ONE; 9], b"state")),
