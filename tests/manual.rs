@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const JOOLD: &str = env!("CARGO_BIN_EXE_joold");
 const JOOLDCTL: &str = env!("CARGO_BIN_EXE_jooldctl");
@@ -49,7 +50,9 @@ fn explained_keys(page: &str) -> BTreeSet<String> {
 
 /// The keys that the daemon knows: it names them where one is unknown.
 fn known_keys() -> BTreeSet<String> {
-    let directory = std::env::temp_dir().join(format!("joold-manual-{}", std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let directory = std::env::temp_dir().join(format!("joold-manual-{process}-{number}"));
     fs::create_dir(&directory).unwrap();
     let file = |name: &str, contents: &str| -> PathBuf {
         let path = directory.join(name);
