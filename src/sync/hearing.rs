@@ -243,6 +243,7 @@ impl Sync {
         let is_other_instance = before.is_some_and(|told| told.instances != hello.instances);
         // What it has told since then, it can repeat.
         let was_needed = peer.need.map(|need| need.up_to);
+        let was_needed = peer.unconfirmed.take().or(was_needed);
         if peer.hello.replace(hello).is_none() {
             peer.is_newcomer &= !peer.standing().is_some_and(Standing::may_take_over);
         }
@@ -273,7 +274,7 @@ impl Sync {
             self.seek_elsewhere(now, index, up_to);
         } else if is_other_instance && was_needed.is_some() && serves {
             // What was to be read is gone with the one before.
-            self.seek(now, index, up_to);
+            self.seek(now, index, up_to, Some(hello.holes));
         }
         self.follow_reports(now, index);
         self.plan(now);
@@ -319,12 +320,12 @@ impl Sync {
     /// table. If none says so, each may have something: who has gaps as well does not tell what it has
     /// behind them.
     pub(super) fn seek_elsewhere(&mut self, now: Instant, index: usize, up_to: u32) {
-        self.seek(now, index, up_to);
+        self.seek(now, index, up_to, None);
         self.peers[index].want_no_table();
     }
 
-    fn seek(&mut self, now: Instant, index: usize, up_to: u32) {
-        let is_found = self.seek_from_one(now, index, up_to);
+    fn seek(&mut self, now: Instant, index: usize, up_to: u32, before: Option<u32>) {
+        let is_found = self.seek_from_one(now, index, up_to, before);
         let since = self.peers[index].missing_since().unwrap_or(now);
         let node = self.peers[index].node;
         let others = self.peers.iter_mut().filter(|_| !is_found);
@@ -333,12 +334,20 @@ impl Sync {
         }
     }
 
-    /// One who says that it has everything of a node up to that number gives its table for it; tells whether
-    /// there is one.
-    fn seek_from_one(&mut self, now: Instant, index: usize, up_to: u32) -> bool {
+    /// One who says that it has everything of a node up to that number, and up to a hole before that one, gives its
+    /// table for it; tells whether there is one.
+    fn seek_from_one(
+        &mut self,
+        now: Instant,
+        index: usize,
+        up_to: u32,
+        before: Option<u32>,
+    ) -> bool {
         let node = self.peers[index].node;
         let has_everything = |other: &&mut Peer| {
             let has = other.reports_of(node).filter(|_| other.has_table());
+            // What is read of another instance says nothing.
+            let has = has.filter(|has| before.is_none_or(|hole| ahead(has.holes, hole) > 0));
             other.node != node && has.is_some_and(|has| ahead(up_to, has.number) >= 0)
         };
         let since = self.peers[index].missing_since().unwrap_or(now);
@@ -433,9 +442,8 @@ impl Sync {
             *told = told.wrapping_add(more.unsigned_abs().into());
             // What it had of others before, it may have no more.
             peer.reports.clear();
-            let up_to = peer.need.map_or(peer.received.high(), |need| need.up_to);
+            peer.unconfirmed = peer.need.map(|need| need.up_to);
             peer.miss(now);
-            self.seek_from_one(now, index, up_to);
         }
         let told = self.peers[index].hello?.holes;
         (more >= 0).then_some(told)

@@ -79,6 +79,9 @@ pub struct Peer {
     pub reports: Vec<Report>,
     /// What only its table has, if that is known to be lacking.
     pub need: Option<Need>,
+    /// Up to which number its table was needed when a part of that told of a hole before any hello did: it may
+    /// be the table of another instance.
+    pub unconfirmed: Option<u32>,
     /// How many holes it had when nothing was lacking of it; nothing while it is not known to.
     pub covered: Option<u32>,
     /// How far that was read.
@@ -121,6 +124,7 @@ impl Peer {
             received: Received::up_to(number),
             reports: Vec::new(),
             need: None,
+            unconfirmed: None,
             covered: None,
             reading: None,
             began_anew: false,
@@ -305,7 +309,8 @@ impl Peer {
     /// yet leaves nothing, unless somebody else has.
     pub fn leaves_something(&self) -> bool {
         let is_known = self.covered.is_some() || !self.is_newcomer || self.was_read_elsewhere;
-        self.lacking_since.is_some() || self.need.is_some() && is_known
+        let is_needed = self.need.is_some() || self.unconfirmed.is_some();
+        self.lacking_since.is_some() || is_needed && is_known
     }
 
     /// Since when anything of it is lacking.

@@ -579,16 +579,23 @@ fn what_a_node_told_while_it_was_not_heard_is_lacking_at_once_even_if_it_lacks_s
 }
 
 #[test]
-fn what_was_to_be_read_before_a_hole_that_a_part_of_the_table_tells_of_another_one_gives_who_has_it()
+fn what_was_to_be_read_of_an_instance_that_is_gone_is_read_of_others_if_a_part_told_of_the_next_first()
  {
     const OTHER: Node = 8;
-    let mut scene = Scene::new();
-    scene.hello(OTHER, 5, Standing::InSync);
-    scene.table(OTHER);
-    scene.hello(PEER, 5, Standing::InSync);
-    scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 5, 0)]);
-    scene.part(PEER, Protocol::Tcp, 1);
-    assert!(scene.needs(OTHER));
+    for (has, instances, expected) in [(0, 2, true), (1, 2, true), (0, 1, false)] {
+        let mut scene = Scene::new();
+        scene.hello(OTHER, 5, Standing::InSync);
+        scene.table(OTHER);
+        scene.hello(PEER, 5, Standing::InSync);
+        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 5, has)]);
+        for protocol in Protocol::ALL {
+            scene.part(PEER, protocol, 1);
+        }
+        assert!(!scene.needs(PEER) && !scene.needs(OTHER));
+        scene.instances = instances;
+        scene.holes(PEER, Standing::InSync, 1);
+        assert_eq!(scene.needs(OTHER), expected, "{has} {instances}");
+    }
 }
 
 #[test]
