@@ -131,13 +131,12 @@ impl Counters {
 
     /// All of them but what was lost.
     pub fn counts(&self) -> Vec<Count> {
-        let passed = self.passed();
-        let all = passed.into_iter().chain(self.late());
-        all.chain(self.group.counts()).collect()
+        let all = self.traffic().into_iter().chain(self.ways());
+        all.chain(self.late()).chain(self.group.counts()).collect()
     }
 
-    /// What passed, and on which ways.
-    fn passed(&self) -> [Count; 17] {
+    /// What passed.
+    fn traffic(&self) -> [Count; 7] {
         let (kernel, received, sent) = (self.kernel_sent, self.net_received, self.net_sent);
         [
             Count::total(
@@ -173,6 +172,12 @@ impl Counters {
                 received.bytes,
             )
             .meaning("bytes of sessions from the network"),
+        ]
+    }
+
+    /// What became of updates on their way, and the rest.
+    fn ways(&self) -> [Count; 10] {
+        [
             Count::total(
                 "updates_merged",
                 "updates merged into later ones",

@@ -1,8 +1,9 @@
 //! `jooldctl watch`, on a daemon that is made up.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -63,7 +64,7 @@ impl Joold {
     fn stop(mut self) {
         self.ends.store(true, Ordering::Relaxed);
         // So that it sees that.
-        let _ = std::os::unix::net::UnixStream::connect(&self.path);
+        let _ = UnixStream::connect(&self.path);
         let _ = fs::remove_file(&self.path);
         self.thread.take().unwrap().join().unwrap();
     }
@@ -171,8 +172,8 @@ fn where_there_is_no_terminal_there_is_a_line_each_time_until_the_reader_has_eno
     let directory = Directory::new();
     let socket = directory.path.join("joold.sock");
     let joold = Joold::start(&socket, 1);
-    let (reader, writer) = io::pipe().unwrap();
-    let mut child = watch(&socket, writer);
+    let (reader, writer) = UnixStream::pair().unwrap();
+    let mut child = watch(&socket, OwnedFd::from(writer));
     let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
     let headings = lines.next().unwrap();
     assert!(
