@@ -22,10 +22,13 @@ pub const WINDOW: u8 = 16;
 const BURST: u32 = 32;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The instance is looked at when somebody asks for the beginning or the end of its table: so often at once,
-/// and after that once each [`LOOK`]. One who asks when that is spent asks again.
+/// The instance is looked at when somebody asks for the beginning of its table, or of the last protocol's: so often
+/// at once, and after that once each [`LOOK`]. One who asks when that is spent asks again.
 const LOOKS: u32 = 8;
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How long it is believed to be the same while more of the last protocol is asked for.
+const BELIEVED: Duration = Duration::from_millis(250);
 
 /// What one other node wants.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +48,10 @@ pub struct Giving {
     /// The least time between two who do.
     interval: Duration,
     budget: Budget,
-    /// Whether somebody has asked for the first part of it, or for the last ones.
+    /// Whether it is to be looked at before anything is given.
     was_asked: bool,
+    /// When that was found last.
+    looked: Option<Instant>,
     looks: Budget,
 }
 
@@ -58,6 +63,7 @@ impl Giving {
             interval,
             budget: Budget::new(now, PAUSE, BURST),
             was_asked: false,
+            looked: None,
             looks: Budget::new(now, LOOK, LOOKS),
         }
     }
@@ -74,11 +80,13 @@ impl Giving {
         if begun.is_some_and(|(when, _)| now < when + self.interval) {
             return;
         }
-        if begins || following(pull.protocol).is_none() {
+        let is_last = following(pull.protocol).is_none();
+        let is_old = self.looked.is_none_or(|when| now >= when + BELIEVED);
+        if begins || is_last && (pull.after.is_none() || is_old) {
             if !self.looks.spend(now) {
                 return;
             }
-            self.was_asked = true;
+            (self.was_asked, self.looked) = (true, Some(now));
         }
         if begins {
             self.begun = Some((now, to));
@@ -94,7 +102,7 @@ impl Giving {
         }
     }
 
-    /// Whether somebody has asked for where it begins, or ends, since this was asked last.
+    /// Whether the instance is to be looked at before anything is given; it is now.
     pub fn take_asked(&mut self) -> bool {
         std::mem::take(&mut self.was_asked)
     }

@@ -28,6 +28,8 @@ struct Unheard {
     last: Option<Last>,
     /// Since when it is not heard, or was heard of.
     since: Instant,
+    /// When it was heard last, if it is one too many to be remembered.
+    heard: Option<Instant>,
     /// Who was found to have had more of it.
     told: Vec<Told>,
 }
@@ -40,6 +42,8 @@ struct Told {
     read: u32,
     /// Up to which by now.
     has: u32,
+    /// Since when that has been more.
+    grown: Option<Instant>,
 }
 
 /// Those who are not heard.
@@ -57,6 +61,7 @@ fn remember(list: &mut Vec<Unheard>, now: Instant, node: Node, last: Option<Last
         node,
         last,
         since: now,
+        heard: None,
         told: Vec::new(),
     });
 }
@@ -74,6 +79,25 @@ impl Gone {
         self.gone.remove(index).last
     }
 
+    /// A node is heard that is one too many to be remembered: its sessions come all the same.
+    pub fn overhear(&mut self, now: Instant, node: Node) {
+        self.find(now, node).heard = Some(now);
+    }
+
+    /// Since when somebody has gone on hearing one that is not heard here.
+    pub fn grown_since(&self) -> Option<Instant> {
+        let all = self.gone.iter().chain(&self.never_heard);
+        let told = all.flat_map(|one| &one.told);
+        told.filter_map(|told| told.grown).min()
+    }
+
+    /// What `other` says is nothing any more.
+    pub fn leave(&mut self, other: Node) {
+        for one in self.gone.iter_mut().chain(&mut self.never_heard) {
+            one.told.retain(|told| told.other != other);
+        }
+    }
+
     /// `other` has that number of a node that is not heard. If that is more than what was known of it, tells
     /// since when it is lacking, once of each other: where the other still hears it, the number grows all the
     /// time. Of one that never was heard, it is told after `patience`, for it may have just begun.
@@ -85,18 +109,21 @@ impl Gone {
         (other, number): (Node, u32),
     ) -> Option<Instant> {
         let one = self.find(now, node);
+        if one.heard.is_some_and(|heard| now < heard + patience * 3) {
+            return None;
+        }
         let (is_more, since) = match one.last {
             Some(last) => (ahead(last.number, number) > 0, now),
             None => (number != 0 && now >= one.since + patience, one.since),
         };
-        (is_more && one.tell(other, number)).then_some(since)
+        (is_more && one.tell(now, other, number)).then_some(since)
     }
 
     /// The table of `other` is read anyway, and has what it has of a node.
     pub fn reads(&mut self, now: Instant, node: Node, (other, number): (Node, u32)) {
         let one = self.find(now, node);
         if one.last.is_none() {
-            one.tell(other, number);
+            one.tell(now, other, number);
         }
     }
 
@@ -108,7 +135,7 @@ impl Gone {
         for one in all.filter(|one| !hears(one.node)) {
             for told in one.told.iter_mut().filter(|told| told.other == other) {
                 had_more |= ahead(told.read, told.has) > 0;
-                told.read = told.has;
+                (told.read, told.grown) = (told.has, None);
             }
         }
         had_more
@@ -130,9 +157,12 @@ impl Gone {
 
 impl Unheard {
     /// `other` has it up to that number; tells whether it had nothing of it before.
-    fn tell(&mut self, other: Node, number: u32) -> bool {
+    fn tell(&mut self, now: Instant, other: Node, number: u32) -> bool {
         if let Some(told) = self.told.iter_mut().find(|told| told.other == other) {
             told.has = number;
+            if ahead(told.read, number) > 0 {
+                told.grown.get_or_insert(now);
+            }
             return false;
         }
         if self.told.len() >= MOST {
@@ -142,6 +172,7 @@ impl Unheard {
             other,
             read: number,
             has: number,
+            grown: None,
         });
         true
     }
@@ -211,6 +242,34 @@ mod tests {
             let had_more = gone.had_more_meanwhile(OTHERS[0], |_| false);
             assert_eq!(had_more, expected, "{number}");
         }
+    }
+
+    #[test]
+    fn what_another_one_goes_on_hearing_is_lacking_until_it_does_not_or_is_gone_itself() {
+        let (mut gone, start) = (Gone::default(), Instant::now());
+        let now = |seconds| start + SECOND * seconds;
+        gone.remember(start, 7, last(5));
+        for (seconds, grown) in [(1, None), (2, Some(now(2))), (3, Some(now(2)))] {
+            gone.had_more(now(seconds), SECOND, 7, (OTHERS[0], 5 + seconds));
+            assert_eq!(gone.grown_since(), grown);
+        }
+        gone.had_more_meanwhile(OTHERS[0], |_| false);
+        assert_eq!(gone.grown_since(), None);
+        gone.had_more(now(4), SECOND, 7, (OTHERS[0], 20));
+        assert_eq!(gone.grown_since(), Some(now(4)));
+        gone.leave(OTHERS[0]);
+        assert_eq!(gone.grown_since(), None);
+    }
+
+    #[test]
+    fn one_too_many_that_is_heard_itself_is_not_lacking() {
+        let (mut gone, start) = (Gone::default(), Instant::now());
+        gone.overhear(start, 7);
+        let mut had_more = |seconds| {
+            let now = start + SECOND * seconds;
+            gone.had_more(now, SECOND, 7, (OTHERS[0], 3)).is_some()
+        };
+        assert_eq!([2, 3].map(&mut had_more), [false, true]);
     }
 
     #[test]

@@ -9,8 +9,10 @@
 //! As all of the engine it does no I/O and asks for no clock.
 
 mod budget;
+mod elsewhere;
 mod giving;
 mod gone;
+mod greeting;
 mod hearing;
 mod hellos;
 mod holes;
@@ -21,23 +23,26 @@ mod pulling;
 mod random;
 mod reading;
 mod received;
+mod refused;
 mod repeats;
 mod ring;
 mod serial;
 mod speaking;
 mod standing;
 mod strangers;
+mod taking;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use budget::Budget;
-pub use hearing::{Contents, Delivery, Part};
+pub use hearing::{Contents, Delivery};
 #[cfg(test)]
 pub use merge::Empty;
 pub use merge::{Table, keep_later};
 pub use peer::Peer;
 pub use strangers::Stranger;
+pub use taking::Part;
 
 use crate::engine::Count;
 use crate::wire::extension::{Header, Hello, Kind, Node};
@@ -48,8 +53,10 @@ use holes::Holes;
 use pacing::Pacing;
 use pulling::Pulling;
 use random::Random;
+use refused::Refused;
 use repeats::Repeats;
 use ring::Ring;
+use serial::ahead;
 use strangers::Strangers;
 
 /// The most nodes that are known at a time. Of others, sessions are taken as from upstream's daemons.
@@ -57,6 +64,9 @@ const MOST_PEERS: usize = 32;
 
 /// The least time between two changes of the own number.
 const RENAME_PAUSE: Duration = Duration::from_secs(10);
+
+/// How many own numbers are remembered.
+const MOST_FORMER: usize = 4;
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +205,7 @@ pub struct Sync {
     /// How many there were, modulo [`Hello::INSTANCES`].
     instances: u8,
     /// Up to which number another one's sessions were told.
-    told_of_another: u32,
+    told_of_another: Option<u32>,
     /// How many sessions it had when it was looked at last.
     sessions: u32,
     /// When time was told last.
@@ -205,6 +215,10 @@ pub struct Sync {
     /// Whether nothing was lacking at some time since the kernel came.
     was_complete: bool,
     renamed: Option<Instant>,
+    /// The own numbers before, the latest few.
+    former: Vec<Node>,
+    /// What others have to give that the kernel did not take.
+    refused: Refused,
     news: Vec<News>,
     tally: Tally,
 }
@@ -230,7 +244,9 @@ impl Sync {
             strangers: Strangers::default(),
             kernel: None,
             instances: 0,
-            told_of_another: 0,
+            told_of_another: None,
+            refused: Refused::new(now),
+            former: Vec::new(),
             sessions: 0,
             now,
             listens_until: now + options.period * 3,
@@ -293,7 +309,7 @@ impl Sync {
         &self.tally
     }
 
-    /// Whether somebody has asked for the beginning or the end of the own table since this was asked last.
+    /// Whether the instance is to be looked at before anything of its table is given; it is now.
     pub fn take_table_asked(&mut self) -> bool {
         self.giving.take_asked()
     }
@@ -322,6 +338,8 @@ impl Sync {
         sessions: impl Iterator<Item = &'a [u8]> + Clone,
     ) {
         self.ring.record(number, now, sessions);
+        let can_repeat = |told: &u32| ahead(self.ring.oldest(), *told) >= 0;
+        self.told_of_another = self.told_of_another.filter(can_repeat);
         self.hellos.follow(now);
     }
 
@@ -347,11 +365,12 @@ impl Sync {
         }
         self.kernel = kernel;
         self.was_complete = false;
+        self.refused = Refused::new(now);
         if kernel.is_some() {
             // What it translated before it was looked at, it told to nobody.
             self.holes.renew();
             self.instances = (self.instances + 1) % Hello::INSTANCES;
-            self.told_of_another = self.number;
+            self.told_of_another = Some(self.number);
         }
         self.hellos.hasten(now);
         self.pulling.end();
@@ -368,11 +387,19 @@ impl Sync {
 
     /// What others have to give was not taken by the kernel.
     pub fn miss_all(&mut self, now: Instant) {
-        if self.kernel.is_none() {
-            return;
+        if self.kernel.is_some() {
+            self.refused.note(now);
+            self.miss_refused(now);
         }
+    }
+
+    /// All tables are needed for what the kernel did not take, but not all the time.
+    fn miss_refused(&mut self, now: Instant) {
+        let Some(since) = self.refused.elapse(now) else {
+            return;
+        };
         for peer in &mut self.peers {
-            peer.miss(now);
+            peer.miss(since);
         }
         self.plan(now);
     }
@@ -406,6 +433,11 @@ impl Sync {
         self.peers.iter().position(|peer| peer.node == node)
     }
 
+    /// Whether this node has that number, or had it before.
+    fn was_self(&self, node: Node) -> bool {
+        node == self.node || self.former.contains(&node)
+    }
+
     /// Another node has this one's number.
     fn rename(&mut self, now: Instant, source: SocketAddr) {
         let paused = self.renamed.is_some_and(|when| now < when + RENAME_PAUSE);
@@ -413,6 +445,10 @@ impl Sync {
             return;
         }
         self.renamed = Some(now);
+        if self.former.len() >= MOST_FORMER {
+            self.former.remove(0);
+        }
+        self.former.push(self.node);
         self.node = self.random.next() as Node;
         self.news.push(News::Renamed(source));
         self.hellos.hasten(now);

@@ -20,9 +20,6 @@ const MOST_REPORTS: usize = 32;
 /// How far ahead of what is known of a node no number is that it has told.
 const FAR: i32 = 1 << 16;
 
-/// So many hellos in a row are not overtaken by one.
-const MOST_OVERTAKEN: u8 = 4;
-
 /// The longest time between two requests for what is lacking, and the shortest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(40);
@@ -74,7 +71,7 @@ pub struct Peer {
     /// Which of its datagrams have come.
     pub received: Received,
     /// How many hellos in a row one with more holes has overtaken.
-    overtaken: u8,
+    pub overtaken: u8,
     /// What it has of others, as it said last; of those that it has wholly.
     pub reports: Vec<Report>,
     /// What only its table has, if that is known to be lacking.
@@ -104,6 +101,8 @@ pub struct Peer {
     pub was_read_elsewhere: bool,
     /// Whether the kernel does not wait for it any more until it follows again.
     pub is_excused: bool,
+    /// Up to which number an instance told that it does not serve any more, if something of that is lacking.
+    pub told_of_another: Option<u32>,
     /// Whether it asked for something that this node's instance does not have, for the one before told it.
     pub asked_of_another: bool,
     /// Whether it has that by now, so that its table is needed.
@@ -136,6 +135,7 @@ impl Peer {
             is_newcomer: true,
             was_read_elsewhere: false,
             is_excused: false,
+            told_of_another: None,
             asked_of_another: false,
             has_of_another: false,
             before: None,
@@ -163,19 +163,6 @@ impl Peer {
         Last {
             number: self.received.high(),
             holes: self.hello.map(|hello| hello.holes),
-        }
-    }
-
-    /// It has come back, and says hello. If its table is not the one any more that it was, it may still repeat
-    /// what it told meanwhile.
-    pub fn remember(&mut self, hello: &Hello) {
-        let is_other = |before: &Last| {
-            let is_without = Standing::from_number(hello.standing) == Some(Standing::WithoutKernel);
-            is_without || before.holes.is_some_and(|holes| holes != hello.holes)
-        };
-        if let Some(before) = self.before.filter(is_other) {
-            self.received = Received::up_to(before.number);
-            self.before = None;
         }
     }
 
@@ -242,6 +229,7 @@ impl Peer {
     pub fn want_no_table(&mut self) {
         self.need = None;
         self.covered = None;
+        self.has_of_another = false;
         self.end_reading();
     }
 
@@ -350,17 +338,6 @@ impl Peer {
             },
             holes: covered.unwrap_or(Report::LACKING),
         }
-    }
-
-    /// Whether it may say that it has had so many holes. One that has fewer than before was overtaken by a
-    /// later hello; but if several say so, that one was none of this node's.
-    pub fn may_have(&mut self, holes: u32) -> bool {
-        let is_overtaken = self.hello.is_some_and(|told| ahead(told.holes, holes) < 0);
-        self.overtaken = match is_overtaken {
-            true => (self.overtaken + 1) % MOST_OVERTAKEN,
-            false => 0,
-        };
-        !is_overtaken || self.overtaken == 0
     }
 
     /// Takes what it says that it has of others.

@@ -30,6 +30,7 @@ impl Sync {
             self.repeats.due(),
             self.giving.due(),
             self.holes.due(),
+            self.refused.due(),
         ];
         let all = others.chain(own.into_iter().flatten());
         all.fold(self.hellos.due(), Instant::min)
@@ -50,12 +51,14 @@ impl Sync {
         }
         self.now = now;
         self.tell_hole(now);
+        self.miss_refused(now);
         while let Some(index) = self.first_gone(now) {
             if self.kernel.is_some() && self.peers[index].leaves_something() {
                 let up_to = self.peers[index].received.high();
                 self.seek_elsewhere(now, index, up_to);
             }
             let peer = self.peers.swap_remove(index);
+            self.gone.leave(peer.node);
             self.gone.remember(now, peer.node, peer.last());
             self.news.push(News::PeerGone(peer.node, peer.source));
             self.pulling.end();

@@ -34,7 +34,11 @@ impl Sync {
     fn outstanding_since(&self) -> Option<Instant> {
         let peers = self.peers.iter();
         let of = |peer: &super::Peer| peer.outstanding_since(self.was_complete);
-        peers.filter_map(of).min()
+        let unheard = self.gone.grown_since().filter(|_| !self.peers.is_empty());
+        // Who has fallen silent is noticed by one sooner, and by another later.
+        let unheard = unheard.map(|since| since + self.options.period * 3);
+        let refused = self.refused.since();
+        peers.filter_map(of).chain(unheard).chain(refused).min()
     }
 
     /// When that changes by time alone.

@@ -13,6 +13,8 @@ struct Scene {
     now: Instant,
     /// How many instances the others have served.
     instances: u8,
+    /// From which number on they can repeat.
+    oldest: u32,
 }
 
 impl Scene {
@@ -24,6 +26,7 @@ impl Scene {
             sync,
             now,
             instances: 1,
+            oldest: 1,
         }
     }
 
@@ -71,7 +74,7 @@ impl Scene {
             is_calling: false,
             instances: self.instances,
             period: 1000,
-            oldest: 1,
+            oldest: self.oldest,
             holes,
             sessions: 0,
         };
@@ -495,6 +498,10 @@ fn what_only_others_hear_of_a_node_is_read_from_each_of_them_once() {
         scene.said(Duration::from_secs(1));
     }
     assert_eq!(needed.len(), 1, "{needed:?}");
+    assert_eq!(scene.sync.standing(), Standing::Lagging, "it tells more");
+    scene.hello_with(OTHER, 5, Standing::InSync, &[]);
+    scene.table(OTHER);
+    scene.sync.elapse(scene.now);
     assert_eq!(scene.sync.standing(), Standing::InSync);
 }
 
@@ -687,4 +694,83 @@ fn what_others_ask_for_that_another_instance_told_is_read_from_their_tables() {
         let has_more = scene.sync.holes.count() > before;
         assert_eq!(has_more, expected, "its own table has more by now");
     }
+}
+
+#[test]
+fn what_cannot_be_repeated_of_an_instance_that_is_gone_is_read_of_who_has_it() {
+    const OTHERS: [Node; 2] = [8, 9];
+    for (instances, expected) in [(1, [false; 2]), (2, [true, false])] {
+        let mut scene = Scene::among(&[PEER, OTHERS[0], OTHERS[1]]);
+        scene.numbered(PEER, 9);
+        scene.hello_with(OTHERS[0], 5, Standing::InSync, &[(PEER, 9, 0)]);
+        scene.instances = instances;
+        scene.say_hello(PEER, 9, Standing::InSync, 1, &[]);
+        assert_eq!(
+            OTHERS.map(|other| scene.needs(other)),
+            [false; 2],
+            "it can repeat it"
+        );
+        scene.oldest = 9;
+        scene.say_hello(PEER, 9, Standing::InSync, 1, &[]);
+        assert_eq!(OTHERS.map(|other| scene.needs(other)), expected);
+    }
+}
+
+#[test]
+fn a_kernel_that_refuses_all_has_tables_read_a_few_times() {
+    let mut scene = Scene::among(&[PEER]);
+    scene.sync.elapse(scene.now);
+    let mut pulls = 0;
+    for _ in 0..100 {
+        scene.hello(PEER, 5, Standing::InSync);
+        scene.sync.miss_all(scene.now);
+        let said = scene.said(Duration::from_millis(100));
+        pulls += said.iter().filter(|&&kind| kind == Kind::Pull).count();
+        scene.table(PEER);
+    }
+    assert!((1..20).contains(&pulls), "{pulls}");
+    assert_eq!(scene.sync.standing(), Standing::Lagging);
+}
+
+#[test]
+fn what_others_say_of_a_number_that_was_the_own_one_is_nothing() {
+    let mut scene = Scene::among(&[PEER]);
+    let former = scene.sync.node();
+    scene.hello(former, 5, Standing::InSync);
+    assert_ne!(scene.sync.node(), former);
+    for _ in 0..4 {
+        scene.hello_with(PEER, 5, Standing::InSync, &[(former, 5, 1)]);
+        assert!(!scene.needs(PEER));
+        scene.said(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn one_too_many_that_is_heard_makes_nobodys_table_needed() {
+    let mut scene = Scene::new();
+    for node in 0..MOST_PEERS as Node {
+        scene.hello(100 + node, 5, Standing::InSync);
+    }
+    scene.sync.read_all();
+    for _ in 0..4 {
+        scene.hello(PEER, 5, Standing::InSync);
+        for node in 0..MOST_PEERS as Node {
+            scene.hello_with(100 + node, 5, Standing::InSync, &[(PEER, 5, 1)]);
+            assert!(!scene.needs(100 + node));
+        }
+        scene.said(Duration::from_millis(1900));
+    }
+}
+
+#[test]
+fn of_a_node_that_has_just_lost_its_table_nothing_is_needed() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::among(&[PEER, OTHER]);
+    for second in 0..6 {
+        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 5 + second, 0)]);
+        scene.table(OTHER);
+        scene.said(Duration::from_secs(1));
+    }
+    scene.hello(OTHER, 5, Standing::WithoutKernel);
+    assert!(!scene.needs(OTHER));
 }
