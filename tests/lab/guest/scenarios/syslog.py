@@ -20,6 +20,9 @@ def run(stage):
     stage.start("ours", "k")
     stage.hosts.udp(1)
     stage.check_same_tables(stage.j, stage.k, "made through J appear at K", ["udp"])
+    # Until then it has more to say.
+    joined = ("standing: in sync", "read the table")
+    poll(at_j.log, lambda seen: all(words in seen for words in joined))
     restart_syslog(stage, at_j)
     stage.check_equal("our daemon stops with status 0", 0, at_j.stop())
 
