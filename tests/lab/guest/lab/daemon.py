@@ -85,6 +85,10 @@ class SystemLog:
     def of(self, process):
         return "\n".join(self._lines[process])
 
+    def containing(self, text):
+        """Those of all processes."""
+        return [line for lines in list(self._lines.values()) for line in lines if text in line]
+
 
 def manuals_netsocket(family, namespace):
     """The example of upstream's manual: an interface's name for IPv6, an interface's address for IPv4."""
@@ -113,8 +117,8 @@ class Daemon:
 
     def _control(self):
         """J's and K's instances have one name and one file system: each daemon has a control socket of its own."""
-        self._control_socket = f"{self._base}.sock"
-        return {"control socket": self._control_socket} if self.kind == "ours" else {}
+        self.control_socket = f"{self._base}.sock"
+        return {"control socket": self.control_socket} if self.kind == "ours" else {}
 
     def _run(self, mode):
         with inside(self.namespace), open(self._base + ".log", mode) as output:
@@ -194,7 +198,7 @@ class Daemon:
 
     def jooldctl_check(self):
         """The exit status of jooldctl check."""
-        return subprocess.run([JOOLDCTL, "--socket", self._control_socket, "check"], stdin=subprocess.DEVNULL,
+        return subprocess.run([JOOLDCTL, "--socket", self.control_socket, "check"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 
     def answers_by_log(self):

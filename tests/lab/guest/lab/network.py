@@ -15,6 +15,8 @@ from .system import CommandFailed, command, inside, ip, sysctl, wait_for
 NAMESPACES = ("sw", "j", "k", "h6", "h4")
 POOL6 = "64:ff9b::/96"
 POOL4 = "192.0.2.1"
+# The virtual router's other address: h6's gateway.
+VIRTUAL6 = "2001:db8:6::1"
 HOST6 = "2001:db8:6::8"
 HOST4 = "192.0.2.8"
 # Everything in here is h4 too: as many distinct destinations as wanted.
@@ -53,7 +55,7 @@ _HOST6 = f"""
 link set lo up
 address add {HOST6}/64 dev eth0
 link set eth0 up
-route add default via 2001:db8:6::1
+route add default via {VIRTUAL6}
 """
 
 _HOST4 = f"""
@@ -81,7 +83,7 @@ link set sync up
 _BECOME_ACTIVE = f"""
 link add vrrp6 link six address 00:00:5e:00:02:06 type macvlan mode private
 link add vrrp4 link four address 00:00:5e:00:01:04 type macvlan mode private
-address add 2001:db8:6::1/128 dev vrrp6
+address add {VIRTUAL6}/128 dev vrrp6
 address add {POOL4}/32 dev vrrp4
 link set vrrp6 up
 link set vrrp4 up
@@ -186,11 +188,32 @@ class Network:
         ip(_BECOME_PASSIVE, self.active)
         self.activate(name)
 
+    def give_up(self):
+        """From here on, somebody else says who has the virtual router's addresses."""
+        ip(_BECOME_PASSIVE, self.active)
+        self.active = None
+
     @staticmethod
     def cut_off(name):
         """What the others see when a router loses its power: every link is down, nothing is said."""
-        ip(f"link set six-{name} down\nlink set four-{name} down\n", "sw")
+        # First the link where VRRP says that the others are down.
+        ip(f"link set four-{name} down\nlink set six-{name} down\n", "sw")
         ip("link set sync down\n", name)
+
+    @contextlib.contextmanager
+    def without_sync(self):
+        """The cable between the routers is pulled: neither has a carrier there meanwhile."""
+        ip("link set sync down\n", "j")
+        try:
+            yield
+        finally:
+            self.set_up_sync("j")
+
+    def connect(self, name):
+        """The opposite."""
+        ip(f"link set six-{name} up\nlink set four-{name} up\n", "sw")
+        self.set_up_sync(name)
+        self.wait_for_links((name, "sw"))
 
 
 def links_down(namespace):

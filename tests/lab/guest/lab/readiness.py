@@ -64,9 +64,12 @@ class Readiness:
                 status = self._daemon.jooldctl_check()
                 self._answers.append((time.monotonic(), status, size.read()))
 
+    def first_yes(self):
+        """The moment when it first said yes, if it did while it was watched."""
+        return next((moment for moment, status, _ in self._answers if status == MAY), None)
+
     def figures(self, start):
-        """When it first said yes, if it did while it was watched."""
         if not self._asks:
             return {}
-        first = next((moment - start for moment, status, _ in self._answers if status == MAY), None)
-        return {"jooldctl check succeeds after, s": "later" if first is None else first}
+        first = self.first_yes()
+        return {"jooldctl check succeeds after, s": "later" if first is None else first - start}

@@ -36,6 +36,8 @@ class Stage:
         # There is one only if a scenario adds it.
         self.l = None
         self.daemons = []
+        # What else a failure shows: {title: what returns it}.
+        self.logs = {}
         self._open = contextlib.ExitStack()
         self._details_shown = False
         if Stage._syslog is None:
@@ -79,6 +81,8 @@ class Stage:
         self._details_shown = True
         for daemon in self.daemons:
             detail(f"log of {daemon}", daemon.log())
+        for title, log in self.logs.items():
+            detail(title, log())
         for instance in filter(None, (self.j, self.k, self.l)):
             lines = instance.tables().splitlines()
             detail(f"sessions at {instance.namespace.upper()} ({len(lines)})", "\n".join(lines[:MOST_SHOWN]))
