@@ -1,9 +1,12 @@
 //! The control socket: where `jooldctl` asks how the daemon stands, and gives it orders.
 //!
 //! A stream socket in the file system (unix(7)). Whoever connects sends one line, a
-//! [`Request`], gets an answer, and the connection ends. File permissions say who may connect.
+//! [`Request`], gets an answer, and the connection ends; but a [`Follower`]'s goes on. File permissions say who
+//! may connect.
 
 mod client;
+mod follower;
+mod frame;
 mod order;
 mod place;
 mod request;
@@ -14,6 +17,8 @@ use std::path::Path;
 use mio::net::{UnixListener, UnixStream};
 
 pub use client::{Client, Heard};
+pub use follower::Follower;
+pub use frame::{Direction, Directions, First, Frame, GREETING, Strange};
 pub use order::{outcome, report as report_order};
 pub use request::{LONGEST, Request, Wrong};
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::frame::Directions;
 use crate::exposition::Format;
 use crate::logging::Threshold;
 
@@ -25,6 +26,9 @@ pub enum Request {
     LogLevel(Option<Threshold>),
     /// `advertise`: the kernel tells its whole table.
     Advertise,
+    /// `follow` and a direction: answered with [`super::GREETING`], and from then on with sessions as they pass,
+    /// each piece behind a [`super::Frame`]; or as an order that failed.
+    Follow(Directions),
 }
 
 /// What is wrong with a request. The answer is "error: " and this, a line.
@@ -38,7 +42,7 @@ pub enum Wrong {
 
 impl Request {
     /// All of them, with their words.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 16] = [
         ("state", Self::State),
         ("status", Self::Status),
         ("stats all", Self::Stats(Format::Lines)),
@@ -55,6 +59,9 @@ impl Request {
         ("log-level notice", Self::LogLevel(Some(Threshold::NOTICE))),
         ("log-level debug", Self::LogLevel(Some(Threshold::DEBUG))),
         ("advertise", Self::Advertise),
+        ("follow out", Self::Follow(Directions::Out)),
+        ("follow in", Self::Follow(Directions::In)),
+        ("follow both", Self::Follow(Directions::Both)),
     ];
 
     /// Reads a line, without its newline.
@@ -116,7 +123,7 @@ mod tests {
             Request::parse(b"a\nb").unwrap_err().to_string(),
             "there is no request \"a?b\"; expected one of state, status, stats all, stats json, stats \
              prometheus, stats csv, reload, log-level, log-level error, log-level warning, log-level \
-             notice, log-level debug, advertise"
+             notice, log-level debug, advertise, follow out, follow in, follow both"
         );
     }
 }

@@ -312,7 +312,7 @@ impl Engine {
 
     /// How the sessions behind the headroom are written: if the module has not told its own way, by the
     /// size of the first.
-    fn format_of(&self, buffer: &[u8]) -> Format {
+    pub fn format_of(&self, buffer: &[u8]) -> Format {
         let size = buffer.get(Add::HEADROOM..).and_then(|b| b.first_chunk());
         let size = size.map(|size| usize::from(u16::from_ne_bytes(*size)));
         let mut all = [Format::Flat, Format::Nested].into_iter();

@@ -251,7 +251,7 @@ impl Engine {
     }
 
     /// How the module writes sessions.
-    fn format(&self) -> Format {
+    pub fn format(&self) -> Format {
         Format::of(self.address.version)
     }
 

@@ -165,6 +165,9 @@ reasons! {
     /// A client of the control socket did not send its request, or did not read the answer.
     ControlSlow => "control client that asked or read too slowly dropped",
         "find out who connects to the control socket and does not ask";
+    /// A follower of the control socket did not read sessions as fast as they passed.
+    FollowerSlow => "updates not shown to a follower that reads too slowly",
+        "have what \"jooldctl follow\" prints read faster, or written to a file";
     /// A client of the control socket could not be accepted.
     ControlFailed => "cannot accept a control client", "";
 }

@@ -8,9 +8,10 @@ use mio::net::UnixStream;
 use mio::{Interest, Token};
 use slab::Slab;
 
+use super::followers::too_many_follow;
 use super::{PATIENCE, Polled, Reactor, Served, Source};
 use crate::config::{Group, ModsocketConfig};
-use crate::ctlsocket::{Client, CtlSocket, Heard, Request, Wrong, report_order};
+use crate::ctlsocket::{Client, CtlSocket, Directions, Heard, Request, Wrong, report_order};
 use crate::engine::Reason;
 use crate::failure::words;
 use crate::logging::{self, Threshold};
@@ -113,7 +114,12 @@ impl Reactor {
                     return Served::Dry;
                 }
             };
-            let answer = self.answer(now, line);
+            let answer = match line {
+                Ok(Request::Follow(wanted)) if self.followers.have_room() => {
+                    return self.begin_to_follow(number, wanted);
+                }
+                line => self.answer(now, line),
+            };
             if let Some((_, client)) = self.control.clients.get_mut(number) {
                 client.answer(answer);
             }
@@ -143,8 +149,22 @@ impl Reactor {
             Ok(Request::LogLevel(None)) => report_order(&Ok(logging::threshold().to_string())),
             Ok(Request::LogLevel(Some(level))) => report_order(&Ok(set_log_level(level))),
             Ok(Request::Advertise) => report_order(&self.advertise(now)),
+            Ok(Request::Follow(_)) => report_order(&Err(too_many_follow())),
             Err(wrong) => format!("error: {wrong}\n"),
         }
+    }
+
+    /// Makes a client a follower, who is no client any more: it may stay for as long as it wants.
+    fn begin_to_follow(&mut self, number: usize, wanted: Directions) -> Served {
+        let Some((key, client)) = self.control.clients.try_remove(number) else {
+            return Served::Dry;
+        };
+        let follower = self.followers.admit(key, client.stream, wanted);
+        if let Some(polled) = self.sources.get_mut(key) {
+            polled.source = Source::Follower(follower);
+        }
+        // It may have said more, or have gone, since it was heard.
+        Served::Remaining
     }
 
     /// All that there is to tell, with counters that are exact now.

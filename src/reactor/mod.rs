@@ -5,6 +5,7 @@
 
 mod advertise;
 mod control;
+mod followers;
 mod herald;
 mod kernel;
 mod links;
@@ -38,6 +39,7 @@ use crate::report;
 use crate::statsocket::StatSocket;
 use crate::watcher::Watcher;
 use control::{CLIENTS, Control};
+use followers::{FOLLOWERS, Followers};
 use herald::Herald;
 use links::Links;
 pub use reload::{Running, seed};
@@ -57,7 +59,7 @@ const NETWORK_BUDGET: usize = 4;
 /// After how many errors in a turn a source is left alone until it has something new.
 const PATIENCE: usize = 4;
 
-/// How many sources there are besides the clients of the control socket.
+/// How many sources there are besides the clients and the followers of the control socket.
 const FIXED: usize = 7;
 
 /// What the reactor polls.
@@ -71,6 +73,8 @@ enum Source {
     Control,
     /// One who is connected to the control socket, by its number there.
     Client(usize),
+    /// One who follows there, likewise.
+    Follower(usize),
     Signals,
 }
 
@@ -136,6 +140,7 @@ pub struct Reactor {
     links: Links,
     statsocket: Option<StatSocket>,
     control: Control,
+    followers: Followers,
     herald: Herald,
     signals: Signals,
     outbox: Outbox,
@@ -160,7 +165,7 @@ impl Reactor {
         let failed = |error: io::Error| Failure::system("cannot set up the event loop", &error);
         let mut reactor = Self {
             poll: Poll::new().map_err(failed)?,
-            sources: Slab::with_capacity(FIXED + CLIENTS),
+            sources: Slab::with_capacity(FIXED + CLIENTS + FOLLOWERS),
             running,
             engine,
             controller: sockets.controller,
@@ -170,6 +175,7 @@ impl Reactor {
             links: Links::new(sockets.watcher),
             statsocket: sockets.statsocket,
             control: Control::new(sockets.ctlsocket),
+            followers: Followers::new(),
             herald: Herald::new(sockets.manager),
             signals: Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP]).map_err(failed)?,
             outbox: Outbox::new(SURELY_CARRIED),
@@ -247,6 +253,7 @@ impl Reactor {
                 self.serve(key, now);
             }
             self.send(now);
+            self.tell_followers(now);
             self.tell();
             self.keep_told(now);
         }
@@ -326,6 +333,7 @@ impl Reactor {
             Source::Stats => self.serve_stats(now),
             Source::Control => self.serve_control(now),
             Source::Client(number) => self.serve_client(now, number),
+            Source::Follower(number) => self.serve_follower(number),
             Source::Signals => self.serve_signals(now),
         };
         // A client that was served may have gone.

@@ -6,10 +6,12 @@ use std::time::Instant;
 use mio::{Interest, Token};
 
 use super::{NETWORK_BUDGET, PATIENCE, Reactor, Served, Source};
+use crate::ctlsocket::Direction;
 use crate::engine::{Engine, FromNetwork, Piece, Reason};
 use crate::failure::words;
 use crate::netsocket::{SLOTS, remedy};
 use crate::outbox::Taken;
+use crate::wire::request::Add;
 
 impl Reactor {
     /// Puts updates that were held until now into the outbox.
@@ -45,6 +47,13 @@ impl Reactor {
 
     /// Keeps a piece of the outbox's room for the network.
     pub(super) fn keep(&mut self, piece: &Piece) {
+        if !self.followers.is_empty() {
+            let room = self.outbox.room();
+            let sessions = room.and_then(|room| room.get(piece.range.clone()));
+            let format = self.engine.format();
+            self.followers
+                .tell(Direction::Out, format, sessions.unwrap_or_default());
+        }
         let engine = &mut self.engine;
         if self.outbox.keep(piece, || engine.stamp()) {
             self.engine.shared();
@@ -231,11 +240,22 @@ impl Reactor {
             *vector = IoSlice::new(request);
             used += 1;
         }
-        self.modsocket
-            .send_all(&vectors[..used], |result| match result {
-                Ok(()) => self.engine.succeeded(Reason::AddNotSent),
+        let mut each = vectors[..used].iter();
+        self.modsocket.send_all(&vectors[..used], |result| {
+            let request = each.next();
+            match result {
+                Ok(()) => {
+                    self.engine.succeeded(Reason::AddNotSent);
+                    if !self.followers.is_empty() {
+                        let request: &[u8] = request.map_or(&[], |request| request);
+                        let format = self.engine.format_of(request);
+                        let sessions = request.get(Add::HEADROOM..).unwrap_or_default();
+                        self.followers.tell(Direction::In, format, sessions);
+                    }
+                }
                 Err(error) => self.engine.failed(now, Reason::AddNotSent, &error),
-            });
+            }
+        });
         lengths.fill(0);
     }
 

@@ -36,6 +36,7 @@ impl Reactor {
             }
         }
         self.engine.give_up_held(now);
+        self.tell_followers(now);
         self.tell();
     }
 

@@ -86,7 +86,7 @@ impl fmt::Display for Malformed {
 impl std::error::Error for Malformed {}
 
 /// The `N` bytes of `bytes` that start at `at`. The caller has checked that they exist.
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&bytes[at..at + N]);
     array

@@ -441,10 +441,11 @@ fn control_requests() {
         ONE + 10,
         WAIT,
     ];
-    let runs: [(&str, Vec<u8>); 15] = [
+    let runs: [(&str, Vec<u8>); 16] = [
         ("state", turns(&[], b"state\n")),
         ("stats", turns(&[], b"stats prometheus\n")),
         ("order", turns(&[], b"log-level debug\n")),
+        ("follow", turns(&[], b"follow both\n")),
         ("no-level", turns(&[], b"log-level loud\n")),
         ("status", turns(&[], b" status\r\n")),
         ("in-pieces", turns(&interrupted, b"status\n")),
