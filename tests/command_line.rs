@@ -4,6 +4,8 @@
 
 #[path = "command_line/completion.rs"]
 mod completion;
+#[path = "command_line/follow.rs"]
+mod follow;
 #[path = "command_line/watch.rs"]
 mod watch;
 
@@ -369,7 +371,7 @@ fn jooldctl_tells_a_wrong_command_line_from_a_daemon_that_is_not_there() {
         (
             &["state", "--json"],
             64,
-            "--json is for status and stats alone",
+            "--json is for status, stats and follow alone",
         ),
         (
             &["check", "--socket", "none.sock"],

@@ -41,6 +41,38 @@ impl Prefix {
         }
     }
 
+    /// Reads an address, or one with the number of the bits that matter behind a slash; any that there are,
+    /// whereas [`FromStr`] takes only what routers send from.
+    ///
+    /// # Errors
+    /// What is wrong, to follow the text in a sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        if address.contains('%') {
+            return Err("has a zone, which is not compared; leave it out".to_owned());
+        }
+        let address: IpAddr = address
+            .parse()
+            .map_err(|_| "is neither an address nor a prefix".to_owned())?;
+        let whole = if address.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            Some(digits) => number(digits).filter(|length| *length <= whole),
+            None => Some(whole),
+        };
+        let length =
+            length.ok_or_else(|| format!("has no number from 0 to {whole} behind its \"/\""))?;
+        let prefix = Self::around(address, length);
+        if bits(prefix.network()) != bits(address) {
+            return Err(format!(
+                "has bits set behind its first {length}; write \"{prefix}\" or \"{address}\""
+            ));
+        }
+        Ok(prefix)
+    }
+
     /// Whether the address is one of them. Its scope is not looked at.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -69,30 +101,8 @@ impl FromStr for Prefix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        if address.contains('%') {
-            return Err("has a zone, which is not compared; leave it out".to_owned());
-        }
-        let address: IpAddr = address
-            .parse()
-            .map_err(|_| "is neither an address nor a prefix".to_owned())?;
-        let whole = if address.is_ipv4() { 32 } else { 128 };
-        let length = match length {
-            Some(digits) => number(digits).filter(|length| *length <= whole),
-            None => Some(whole),
-        };
-        let length =
-            length.ok_or_else(|| format!("has no number from 0 to {whole} behind its \"/\""))?;
-        let prefix = Self::around(address, length);
+        let prefix = Self::parse(text)?;
         let network = prefix.network();
-        if bits(network) != bits(address) {
-            return Err(format!(
-                "has bits set behind its first {length}; write \"{prefix}\" or \"{address}\""
-            ));
-        }
         if network.is_multicast() || (network.is_unspecified() && prefix.length().is_none()) {
             return Err("is nothing that a router sends from".to_owned());
         }

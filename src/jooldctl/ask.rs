@@ -1,4 +1,4 @@
-//! One question over the control socket, and what it means when there is no answer.
+//! One question over the control socket, and what it means when there is no answer, or no end of it.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -29,7 +29,7 @@ pub(super) struct Server<'a> {
 
 /// How one try ended.
 enum Try {
-    Answer(Vec<u8>),
+    Answer(Vec<u8>, Socket),
     /// The daemon has as many clients as it takes.
     Busy,
 }
@@ -44,13 +44,33 @@ impl<'a> Server<'a> {
     /// # Errors
     /// When there is no answer, or it is an error.
     pub(super) fn ask(&self, request: &str) -> Result<String, Failure> {
+        // It ends with the connection.
+        let (answer, _) = self.begin(request, |_| false)?;
+        self.understood(&answer)
+    }
+
+    /// Where the daemon listens.
+    pub(super) fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// What the daemon answers to `request`, up to the end of the connection, or as soon as `is_enough`
+    /// says so of what came; and the connection, without a timeout.
+    ///
+    /// # Errors
+    /// When nothing comes.
+    pub(super) fn begin(
+        &self,
+        request: &str,
+        is_enough: fn(&[u8]) -> bool,
+    ) -> Result<(Vec<u8>, Socket), Failure> {
         let address = SockAddr::unix(self.path).map_err(|error| {
             Failure::usage(format!("{}: {}", self.path.display(), words(&error)))
         })?;
         let end = Instant::now() + self.timeout;
         loop {
-            match attempt(&address, request, end) {
-                Ok(Try::Answer(answer)) => return self.understood(&answer),
+            match attempt(&address, request, end, is_enough) {
+                Ok(Try::Answer(answer, socket)) => return Ok((answer, socket)),
                 Ok(Try::Busy) if left(end) > PAUSE => sleep(PAUSE),
                 Ok(Try::Busy) => return Err(self.late("it has too many clients")),
                 Err(error) => return Err(self.refused(&error)),
@@ -128,7 +148,12 @@ fn left(end: Instant) -> Duration {
 }
 
 /// Asks once. The daemon closes the connection of a client for whom it has no place.
-fn attempt(address: &SockAddr, request: &str, end: Instant) -> io::Result<Try> {
+fn attempt(
+    address: &SockAddr,
+    request: &str,
+    end: Instant,
+    is_enough: fn(&[u8]) -> bool,
+) -> io::Result<Try> {
     let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A queue without room would block, whatever the timeout.
     socket.set_nonblocking(true)?;
@@ -137,9 +162,12 @@ fn attempt(address: &SockAddr, request: &str, end: Instant) -> io::Result<Try> {
         connected => connected?,
     }
     socket.set_nonblocking(false)?;
-    match exchange(&mut socket, request, end) {
+    match exchange(&mut socket, request, end, is_enough) {
         Ok(answer) if answer.is_empty() => Ok(Try::Busy),
-        Ok(answer) => Ok(Try::Answer(answer)),
+        Ok(answer) => {
+            socket.set_read_timeout(None)?;
+            Ok(Try::Answer(answer, socket))
+        }
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Ok(Try::Busy),
             _ => Err(error),
@@ -147,8 +175,13 @@ fn attempt(address: &SockAddr, request: &str, end: Instant) -> io::Result<Try> {
     }
 }
 
-/// Sends the request, and receives until the daemon closes.
-fn exchange(socket: &mut Socket, request: &str, end: Instant) -> io::Result<Vec<u8>> {
+/// Sends the request, and receives until the daemon closes, or there is enough.
+fn exchange(
+    socket: &mut Socket,
+    request: &str,
+    end: Instant,
+    is_enough: fn(&[u8]) -> bool,
+) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut room = [0; 4096];
     // It always fits: nothing was sent before.
@@ -161,6 +194,9 @@ fn exchange(socket: &mut Socket, request: &str, end: Instant) -> io::Result<Vec<
             Ok(length) => answer.extend_from_slice(&room[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
             Err(error) => return Err(error),
+        }
+        if is_enough(&answer) {
+            return Ok(answer);
         }
         if left(end).is_zero() {
             return Err(io::ErrorKind::TimedOut.into());

@@ -12,6 +12,8 @@ use crate::failure::Failure;
 use crate::logging::Threshold;
 use crate::wire::jool::InstanceName;
 
+pub use super::follow::Wanted;
+
 /// What `--help` prints.
 pub const HELP: &str = "\
 jooldctl - asks a joold how it stands, and gives it orders
@@ -32,6 +34,8 @@ Commands:
   advertise
           Have the kernel tell its whole table to the other routers, as \"jool
           session advertise\" does (before 4.1.11, Jool sends nothing)
+  follow  Print updates of sessions as they pass, a line for each as
+          \"jool session follow\" does, until Ctrl-C
   watch   Show how it goes until Ctrl-C: on a terminal, where the router stands,
           what passes, and the other routers; elsewhere, a line each time
 
@@ -45,7 +49,17 @@ Options:
       --interval S     watch: seconds from one look to the next, 0.1 to 3600
                        (default: 1)
   -q, --quiet          check: print nothing, unless it cannot tell
+      --direction WAY  follow: out, what the own kernel tells and goes to the
+                       other routers; in, what they told and goes to the
+                       kernel; or both (default: out)
+      --address WHICH  follow: only sessions with that address, or with one of
+                       that prefix; any of the three will do
+      --port N         follow: only those with that port; any will do
+      --tcp, --udp, --icmp
+                       follow: only those. Of several --address, --port, or
+                       protocols, one has to fit
       --json           status, stats: print the JSON document as it is
+                       follow: print a JSON document for each
       --prometheus     stats: print what Prometheus reads
       --csv            stats: print a line of names, and one of values
   -h, --help           Print this, and exit
@@ -90,7 +104,7 @@ pub struct Question {
 }
 
 /// What can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Whether the router may become master.
     Check {
@@ -113,6 +127,8 @@ pub enum Command {
         /// From one question to the next.
         interval: Duration,
     },
+    /// Sessions as they pass.
+    Follow(Wanted),
 }
 
 /// What the daemon is told to do.
@@ -136,16 +152,22 @@ pub enum Stats {
 }
 
 /// The options that only some commands take, with those.
-const FLAGS: [(&str, &[&str]); 5] = [
+const FLAGS: [(&str, &[&str]); 11] = [
     ("--quiet", &["check"]),
-    ("--json", &["status", "stats"]),
+    ("--json", &["status", "stats", "follow"]),
     ("--prometheus", &["stats"]),
     ("--csv", &["stats"]),
     ("--interval", &["watch"]),
+    ("--direction", &["follow"]),
+    ("--address", &["follow"]),
+    ("--port", &["follow"]),
+    ("--tcp", &["follow"]),
+    ("--udp", &["follow"]),
+    ("--icmp", &["follow"]),
 ];
 
 /// The commands.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "check",
     "state",
     "status",
@@ -153,6 +175,7 @@ const COMMANDS: [&str; 8] = [
     "reload",
     "log-level",
     "advertise",
+    "follow",
     "watch",
 ];
 
@@ -167,7 +190,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut command, mut flags) = (None, Vec::new());
     let (mut socket, mut instance, mut timeout) = (None, None, None);
-    let (mut value, mut interval) = (None, INTERVAL);
+    let (mut value, mut interval, mut wanted) = (None, INTERVAL, Wanted::default());
     while let Some(argument) = parser.next().map_err(wrong)? {
         match argument {
             Short('h') | Long("help") => return Ok(Invocation::Help),
@@ -179,6 +202,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Long("interval") => {
                 flags.push("--interval");
                 interval = interval_of(&parser.value().map_err(wrong)?)?;
+            }
+            Long(name @ ("direction" | "address" | "port" | "tcp" | "udp" | "icmp")) => {
+                let name = name.to_owned();
+                flags.push(wanted.take(&name, || parser.value().map_err(wrong))?);
             }
             Long("socket") => socket = Some(PathBuf::from(parser.value().map_err(wrong)?)),
             Short('i') | Long("instance") => {
@@ -195,10 +222,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         (Some(socket), None) => socket,
         (None, instance) => default_control_socket(&instance.unwrap_or(InstanceName::DEFAULT)),
     };
-    let mut command = command_of(command, value, &flags)?;
-    if command == (Command::Watch { interval: INTERVAL }) {
-        command = Command::Watch { interval };
-    }
+    let command = match command_of(command, value, &flags)? {
+        Command::Watch { .. } => Command::Watch { interval },
+        Command::Follow(Wanted { json, .. }) => Command::Follow(Wanted { json, ..wanted }),
+        command => command,
+    };
     let default = match command {
         Command::Order(_) => ORDER_TIMEOUT,
         _ => TIMEOUT,
@@ -236,6 +264,10 @@ fn command_of(
         Some("reload") => Command::Order(Order::Reload),
         Some("log-level") => Command::Order(Order::LogLevel(value.map(level_of).transpose()?)),
         Some("advertise") => Command::Order(Order::Advertise),
+        Some("follow") => Command::Follow(Wanted {
+            json: flags.contains(&"--json"),
+            ..Wanted::default()
+        }),
         Some("watch") => Command::Watch { interval: INTERVAL },
         _ => {
             return Err(mistaken(&format!(
@@ -320,7 +352,7 @@ fn wrong(error: lexopt::Error) -> Failure {
     mistaken(&error.to_string())
 }
 
-fn mistaken(problem: &str) -> Failure {
+pub(super) fn mistaken(problem: &str) -> Failure {
     Failure::usage(format!(
         "{problem}; \"jooldctl --help\" tells what there is"
     ))
@@ -383,11 +415,20 @@ mod tests {
             ("log-level loud", "expected error, warning, notice or debug"),
             ("log-level error error", "\"error\""),
             ("reload --json", "--json is for"),
-            ("check --json", "--json is for status and stats alone"),
+            (
+                "check --json",
+                "--json is for status, stats and follow alone",
+            ),
             ("status --csv", "--csv is for stats alone"),
             ("stats --csv --json", "--json and --csv exclude each other"),
             ("state -q", "--quiet"),
             ("check --timeout 0", "\"0\""),
+            ("follow --direction up", "expected out, in or both"),
+            ("follow --address here", "neither an address"),
+            ("follow --address 192.0.2.1/24", "write \"192.0.2.0/24\""),
+            ("follow --port 65536", "\"65536\""),
+            ("follow --port", "--port"),
+            ("stats --icmp", "--icmp is for follow alone"),
             ("watch --interval 0", "\"0\""),
             ("watch --interval inf", "\"inf\""),
             ("status --interval 1", "--interval is for watch alone"),

@@ -3,6 +3,7 @@
 
 mod ask;
 pub mod cli;
+mod follow;
 mod listing;
 mod watch;
 
@@ -33,7 +34,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure>
 
 fn put(question: &Question) -> Result<u8, Failure> {
     let server = Server::new(&question.socket, question.timeout);
-    match question.command {
+    match &question.command {
         Command::Check { quiet } => {
             let state = State::parse(&server, &server.ask("state")?)?;
             if !quiet {
@@ -53,10 +54,11 @@ fn put(question: &Question) -> Result<u8, Failure> {
         Command::Stats(Stats::Listing) => {
             print(&listed(&server, &server.ask(&asked(Format::Json))?)?)?;
         }
-        Command::Stats(Stats::As(format)) => print(&server.ask(&asked(format))?)?,
-        Command::Watch { interval } => watch::run(&server, interval)?,
+        Command::Stats(Stats::As(format)) => print(&server.ask(&asked(*format))?)?,
+        Command::Watch { interval } => watch::run(&server, *interval)?,
+        Command::Follow(wanted) => follow::run(&server, wanted)?,
         Command::Order(order) => {
-            let answer = server.ask(&given(order))?;
+            let answer = server.ask(&given(*order))?;
             let outcome = ctlsocket::outcome(&answer).ok_or_else(|| server.strange(&answer))?;
             let text = outcome? + "\n";
             print(&text.replace(|c: char| c.is_control() && c != '\n', "?"))?;

@@ -73,6 +73,15 @@ impl Protocol {
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
+        }
+    }
+
     fn new(value: u8) -> Result<Self, Malformed> {
         Self::ALL
             .get(usize::from(value))
@@ -85,6 +94,19 @@ impl Protocol {
 }
 
 impl State {
+    /// As Jool's own client names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Established => "ESTABLISHED",
+            Self::V6Init => "V6_INIT",
+            Self::V4Init => "V4_INIT",
+            Self::V4FinReceived => "V4_FIN_RCV",
+            Self::V6FinReceived => "V6_FIN_RCV",
+            Self::BothFinReceived => "V4_FIN_V6_FIN_RCV",
+            Self::Transitory => "TRANS",
+        }
+    }
+
     const ALL: [Self; 7] = [
         Self::Established,
         Self::V6Init,

@@ -85,6 +85,12 @@ fn what_is_offered_is_what_the_command_takes() {
         (&["jooldctl", "check", "--j"], &[]),
         (&["jooldctl", "check", "--q"], &["--quiet"]),
         (&["jooldctl", "watch", "--int"], &["--interval"]),
+        (&["jooldctl", "follow", "--tc"], &["--tcp"]),
+        (
+            &["jooldctl", "follow", "--direction", ""],
+            &["both", "in", "out"],
+        ),
+        (&["jooldctl", "follow", "--port", ""], &[]),
         (&["jooldctl", "--timeout", "50", "ch"], &["check"]),
         (&["jooldctl", "--timeout", ""], &[]),
         (&["jooldctl", "check", ""], &[]),

@@ -1,5 +1,6 @@
 //! The control socket, and what jooldctl makes of it.
 
+mod follow;
 mod orders;
 mod stats;
 mod users;
@@ -36,6 +37,7 @@ pub fn tests() -> Vec<Trial> {
         a_file_that_says_false_has_no_socket
         the_socket_moves_when_the_file_says_so_and_stays_where_it_cannot
     });
+    tests.extend(follow::tests());
     tests.extend(orders::tests());
     tests.extend(stats::tests());
     tests.extend(users::tests());
