@@ -25,7 +25,7 @@ pub struct Follower<S> {
 }
 
 impl<S: Read + Write> Follower<S> {
-    /// One who wants to know of those; takes [`ROOM`] bytes of memory.
+    /// One who wants to know of those; takes 256 KiB of memory.
     pub fn new(stream: S, wanted: Directions) -> Self {
         let mut waiting = VecDeque::with_capacity(ROOM);
         waiting.extend(GREETING.as_bytes());
