@@ -1,9 +1,9 @@
 """Who has the virtual router's addresses, watched all the time."""
 
 import socket
-import threading
 import time
 
+from .background import Background
 from .network import VIRTUAL6
 from .statistic import SESSIONS, Statistic
 from .system import inside, wait_for
@@ -13,25 +13,16 @@ LOOK_SECONDS = 0.01
 _ADDRESS = socket.inet_pton(socket.AF_INET6, VIRTUAL6).hex()
 
 
-class Mastership:
+class Mastership(Background):
     """Of one router, while it is entered."""
 
     def __init__(self, namespace):
+        super().__init__()
         self.namespace = namespace
         # (moment, whether it is master, sessions in its kernel right then)
         self.changes = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self):
+    def _run(self):
         with inside(self.namespace), Statistic(self.namespace, SESSIONS) as size:
             was = None
             while not self._over.wait(LOOK_SECONDS):

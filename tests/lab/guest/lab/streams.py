@@ -3,9 +3,9 @@
 import collections
 import selectors
 import struct
-import threading
 import time
 
+from .background import Background
 from .system import poll, wait_for
 
 # The far end sends back what comes; each message is its own number.
@@ -87,29 +87,23 @@ class Stream:
         self._rest = self._rest[whole:]
 
 
-class Streams:
+class Streams(Background):
     """One thread serves all of them, for as long as it is entered."""
 
     def __init__(self, hosts, period):
         """The busy ones send each `period` seconds, one after the other."""
+        super().__init__()
         self._hosts = hosts
         self._period = period
         self._selector = selectors.DefaultSelector()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
         self.all = []
         # In the order in which they send.
         self._queue = collections.deque()
         self._last = time.monotonic()
         self._silence = 0.0
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self._thread.join()
+    def __exit__(self, *details):
+        super().__exit__(*details)
         self._selector.close()
 
     def add(self, count, busy):
@@ -147,7 +141,7 @@ class Streams:
         """Since the mark, at most: (how long no busy stream carried anything, how long one that lives did not)."""
         return round(self._silence * 1000), round(max(stream.longest for stream in self.all if stream.is_busy) * 1000)
 
-    def _serve(self):
+    def _run(self):
         while not self._over.is_set():
             for key, _ in self._selector.select(LOOK_SECONDS):
                 stream, is_near = key.data
