@@ -139,7 +139,7 @@ mod tests {
     use crate::ctlsocket::{Direction, Directions};
     use crate::wire::session::{Format, Protocol, Session, State, Timer};
 
-    fn session(protocol: Protocol, state: State) -> Session {
+    pub(super) fn session(protocol: Protocol, state: State) -> Session {
         Session {
             source6: ("2001:db8::8".parse().unwrap(), 52974),
             destination6: None,

@@ -118,19 +118,10 @@ fn port_of(value: &OsString) -> Result<u16, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::session::{State, Timer};
+    use crate::wire::session::State;
 
     fn session(protocol: Protocol) -> Session {
-        Session {
-            source6: ("2001:db8::8".parse().unwrap(), 52974),
-            destination6: None,
-            source4: "192.0.2.1:63102".parse().unwrap(),
-            destination4: "198.51.100.8:443".parse().unwrap(),
-            protocol,
-            state: State::Established,
-            timer: Timer::Established,
-            expiration: 1,
-        }
+        super::super::tests::session(protocol, State::Established)
     }
 
     /// What options with values in one line want.
