@@ -296,10 +296,10 @@ impl Watch {
         (self.presence, self.was_missing) = (Presence::Present, false);
         self.globals = state.globals;
         if version.is_some_and(Version::has_known_statistics) && !appeared {
-            let now = state.statistics.synchronization();
+            let after = state.statistics.synchronization();
             let before = self.statistics.synchronization();
-            self.advertises |= now.advertises > before.advertises;
-            self.queue_lost += now.queue_full.saturating_sub(before.queue_full);
+            self.advertises |= after.advertises > before.advertises;
+            self.queue_lost += after.queue_full.saturating_sub(before.queue_full);
         }
         self.statistics = state.statistics;
         self.refusals = (0, 0);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Reactor;
-use crate::engine::quoted;
+use crate::engine::{Reason, quoted};
 use crate::failure::{Exit, Failure, words};
 use crate::wire::instance::Refusal;
 use crate::wire::jool::Version;
@@ -59,13 +59,12 @@ fn refused(message: String) -> Failure {
 }
 
 fn of_kernel(refusal: &Refusal) -> Failure {
-    let advice = match refusal.code {
-        libc::EPERM => "run joold as root or with CAP_NET_ADMIN, outside of any user namespace",
-        _ => "it tells one table at a time, and none while ss-enabled is false",
-    };
-    let exit = match refusal.code {
-        libc::EPERM => Exit::Permission,
-        _ => Exit::System,
+    let (advice, exit) = match refusal.code {
+        libc::EPERM => (Reason::NotPermitted.advice(), Exit::Permission),
+        _ => (
+            "it tells one table at a time, and none while ss-enabled is false",
+            Exit::System,
+        ),
     };
     let words = quoted(refusal.code, &refusal.text);
     Failure {
