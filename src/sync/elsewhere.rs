@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Sync;
 use super::peer::Peer;
 use super::serial::ahead;
-use crate::wire::extension::Report;
+use crate::wire::extension::{Node, Report};
 
 impl Sync {
     /// What that node has of others they have sent. One that died may have told it to nobody else here.
@@ -53,40 +53,29 @@ impl Sync {
     }
 
     pub(super) fn seek(&mut self, now: Instant, index: usize, up_to: u32, before: Option<u32>) {
-        let is_found = self.seek_from_one(now, index, up_to, before);
         let since = self.peers[index].missing_since().unwrap_or(now);
         let node = self.peers[index].node;
-        let others = self.peers.iter_mut().filter(|_| !is_found);
+        if let Some(one) = self.who_has_all(node, up_to, before) {
+            return one.miss_of_the_gone(since);
+        }
+        let others = self.peers.iter_mut();
         for other in others.filter(|other| other.node != node && other.has_table()) {
             other.miss_of_the_gone(since);
         }
     }
 
-    /// One who says that it has everything of a node up to that number, and up to a hole before that one, gives its
-    /// table for it; tells whether there is one.
-    fn seek_from_one(
-        &mut self,
-        now: Instant,
-        index: usize,
-        up_to: u32,
-        before: Option<u32>,
-    ) -> bool {
-        let node = self.peers[index].node;
+    /// One who says that it has everything of a node up to that number, and up to a hole before that one.
+    fn who_has_all(&mut self, node: Node, up_to: u32, before: Option<u32>) -> Option<&mut Peer> {
         let has_everything = |other: &&mut Peer| {
             let has = other.reports_of(node).filter(|_| other.has_table());
             // What is read of another instance says nothing.
             let has = has.filter(|has| before.is_none_or(|hole| ahead(has.holes, hole) > 0));
             other.node != node && has.is_some_and(|has| ahead(up_to, has.number) >= 0)
         };
-        let since = self.peers[index].missing_since().unwrap_or(now);
         let candidates = self.peers.iter_mut().filter(has_everything);
         // What a hole hid, not all may have.
         let holes = |other: &&mut Peer| other.reports_of(node).map_or(0, |has| has.holes);
-        let Some(one) = candidates.max_by(|a, b| ahead(holes(b), holes(a)).cmp(&0)) else {
-            return false;
-        };
-        one.miss_of_the_gone(since);
-        true
+        candidates.max_by(|a, b| ahead(holes(b), holes(a)).cmp(&0))
     }
 
     /// Whether somebody who has these has everything that anybody is known to have of nodes that are gone.

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::peer::SILENT_PERIODS;
 use super::serial::ahead;
 use crate::wire::extension::Node;
 
@@ -109,7 +110,10 @@ impl Gone {
         (other, number): (Node, u32),
     ) -> Option<Instant> {
         let one = self.find(now, node);
-        if one.heard.is_some_and(|heard| now < heard + patience * 3) {
+        if one
+            .heard
+            .is_some_and(|heard| now < heard + patience * SILENT_PERIODS)
+        {
             return None;
         }
         let (is_more, since) = match one.last {

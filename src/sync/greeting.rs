@@ -97,15 +97,23 @@ impl Sync {
     }
 }
 
+fn is_without_kernel(hello: &Hello) -> bool {
+    Standing::from_number(hello.standing) == Some(Standing::WithoutKernel)
+}
+
 impl Peer {
     /// It says hello. Nothing if a later one has overtaken that.
     fn take_hello(&mut self, hello: Hello, reports: &Reports<'_>) -> Option<Change> {
         if !self.may_have(hello.holes) {
             return None;
         }
-        self.follow_instance(&hello);
         let before = self.hello;
         let had_table = self.has_table();
+        let is_other = before.is_some_and(|told| told.instances != hello.instances);
+        if is_other || is_without_kernel(&hello) {
+            // Its table lacks what it told until now.
+            self.told_of_another = Some(self.received.high());
+        }
         let needed = self.need.map(|need| need.up_to);
         let needed = self.unconfirmed.take().or(needed);
         self.hello = Some(hello);
@@ -117,7 +125,7 @@ impl Peer {
         let given_up = self.received.give_up_before(hello.oldest);
         Some(Change {
             has_more: before.is_some_and(|before| ahead(before.holes, hello.holes) > 0),
-            is_other: had_table && before.is_some_and(|told| told.instances != hello.instances),
+            is_other: had_table && is_other,
             needed,
             given_up,
             lost: (self.told_of_another).filter(|_| lacks_of_another && given_up > 0),
@@ -128,22 +136,12 @@ impl Peer {
     /// what it told meanwhile.
     fn remember(&mut self, hello: &Hello) {
         let is_other = |before: &Last| {
-            let is_without = Standing::from_number(hello.standing) == Some(Standing::WithoutKernel);
-            is_without || before.holes.is_some_and(|holes| holes != hello.holes)
+            is_without_kernel(hello) || before.holes.is_some_and(|holes| holes != hello.holes)
         };
         if let Some(before) = self.before.filter(is_other) {
             self.told_of_another = Some(self.received.high());
             self.received = Received::up_to(before.number);
             self.before = None;
-        }
-    }
-
-    /// It says hello, maybe with another instance than before: its table lacks then what it told until now.
-    fn follow_instance(&mut self, hello: &Hello) {
-        let is_without = Standing::from_number(hello.standing) == Some(Standing::WithoutKernel);
-        let is_other = |before: Hello| before.instances != hello.instances;
-        if is_without || self.hello.is_some_and(is_other) {
-            self.told_of_another = Some(self.received.high());
         }
     }
 

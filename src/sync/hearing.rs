@@ -16,7 +16,7 @@ use crate::wire::session::Format;
 /// How long a gap may be a datagram that another one overtook, and how much longer by chance, so that
 /// not all ask at once.
 const REORDER: Duration = Duration::from_millis(8);
-const JITTER: Duration = Duration::from_millis(8);
+pub(super) const JITTER: Duration = Duration::from_millis(8);
 
 /// How long to wait when somebody else has just asked for the same.
 const ASKED: Duration = Duration::from_millis(30);

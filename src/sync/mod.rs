@@ -51,6 +51,7 @@ use gone::Gone;
 use hellos::Hellos;
 use holes::Holes;
 use pacing::Pacing;
+use peer::SILENT_PERIODS;
 use pulling::Pulling;
 use random::Random;
 use refused::Refused;
@@ -249,7 +250,7 @@ impl Sync {
             former: Vec::new(),
             sessions: 0,
             now,
-            listens_until: now + options.period * 3,
+            listens_until: now + options.period * SILENT_PERIODS,
             was_complete: false,
             renamed: None,
             news: Vec::new(),

@@ -12,7 +12,7 @@ use crate::engine::Standing;
 use crate::wire::extension::{Hello, Node, Report};
 
 /// How many periods a node may be silent before it counts as gone.
-const SILENT_PERIODS: u32 = 3;
+pub(super) const SILENT_PERIODS: u32 = 3;
 
 /// How many other nodes' numbers are remembered of what one reports.
 const MOST_REPORTS: usize = 32;

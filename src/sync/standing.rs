@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Sync;
+use super::peer::SILENT_PERIODS;
 use crate::engine::Standing;
 
 /// For how long something may be lacking before a node that had everything counts as lagging: a
@@ -36,7 +37,7 @@ impl Sync {
         let of = |peer: &super::Peer| peer.outstanding_since(self.was_complete);
         let unheard = self.gone.grown_since().filter(|_| !self.peers.is_empty());
         // Who has fallen silent is noticed by one sooner, and by another later.
-        let unheard = unheard.map(|since| since + self.options.period * 3);
+        let unheard = unheard.map(|since| since + self.options.period * SILENT_PERIODS);
         let refused = self.refused.since();
         peers.filter_map(of).chain(unheard).chain(refused).min()
     }

@@ -1,14 +1,11 @@
 //! What comes of others' tables.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::hearing::Contents;
+use super::hearing::{Contents, JITTER};
 use super::reading::{Progress, Reading};
 use super::{News, Sync, giving};
 use crate::wire::extension::{Node, Report, Stretch, TableHeader};
-
-/// How much longer to wait by chance before more is asked for, so that not all ask at once.
-const JITTER: Duration = Duration::from_millis(8);
 
 /// A part of a table that goes on where the reading of it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
