@@ -25,7 +25,7 @@ pub struct Setting {
     pub twice: f64,
     /// The share of datagrams that come truncated.
     pub truncated: f64,
-    /// How long a datagram takes at least and, but for a few, at most.
+    /// How long a datagram takes at least and, but for those that are [late](LATE), at most.
     pub delay: (Duration, Duration),
     /// How long a daemon may take to wake up.
     pub latency: Duration,
@@ -42,6 +42,9 @@ pub struct Setting {
     /// Timeouts in milliseconds: `tcp-est`, `tcp-trans`, `udp-timeout`, `icmp-timeout`.
     pub timeouts: [u32; 4],
 }
+
+/// How many times as long as others a few datagrams take.
+pub const LATE: u32 = 20;
 
 impl Setting {
     /// That of `seed`.
@@ -95,6 +98,11 @@ impl Setting {
     /// When the run ends.
     pub fn end(&self) -> Duration {
         self.active + QUIET
+    }
+
+    /// How long a copy may be on its way, in milliseconds.
+    pub fn way(&self) -> i64 {
+        (self.delay.1 * LATE + self.latency).as_millis() as i64 + 1
     }
 
     /// How far apart two times of last use may be that are the same: a refresh window, and some

@@ -42,7 +42,8 @@ impl World {
         self.uses.add(id, now);
         let dies = self.dies(router, id);
         let resets = stage.0 == State::Transitory;
-        self.users[id] = Some(User::next(self.users[id], router, now, dies, resets));
+        let way = self.setting.way();
+        self.users[id] = Some(User::next(self.users[id], router, now, dies, resets, way));
         self.report.packets += 1;
         if stage.1 == Timer::IncomingSyn {
             let others = (0..self.nodes.len()).filter(|&node| node != router);

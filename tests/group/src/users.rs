@@ -20,27 +20,28 @@ pub struct User {
 }
 
 impl User {
-    /// The next one uses it.
+    /// The next one uses it. A copy is on its way for up to `way` milliseconds.
     pub fn next(
         user: Option<Self>,
         router: usize,
         at: i64,
         dies: Option<i64>,
         resets: bool,
+        way: i64,
     ) -> Self {
         let other = match user {
             Some(user) if user.router == router => user.other,
             user => user.map(|user| user.at),
         };
-        // What the daemons count as the same time, and what copies may take on their way.
-        const SAME: i64 = TOLERANCE as i64 + 50;
+        // What the daemons count as the same time, and by how much a copy seems to be younger than it is.
+        let same = i64::from(TOLERANCE) + way;
         Self {
             router,
             at,
             other,
             dies,
             resets,
-            is_blurred: user.is_some_and(|user| at - user.at <= SAME && resets != user.resets),
+            is_blurred: user.is_some_and(|user| at - user.at <= same && resets != user.resets),
         }
     }
 

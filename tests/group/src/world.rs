@@ -14,7 +14,7 @@ use crate::kernel::Kernel;
 use crate::random::Random;
 use crate::report::{Check, Report};
 use crate::sessions::{Id, Uses};
-use crate::setting::{QUIET, STILL_LOSSY, Setting};
+use crate::setting::{LATE, QUIET, STILL_LOSSY, Setting};
 use crate::told::{Archive, Heard, header_of, words};
 use crate::users::User;
 
@@ -508,7 +508,7 @@ impl World {
             let (least, most) = self.setting.delay;
             let mut delay = self.network.time(least, most);
             if self.network.chance(0.002) {
-                delay *= 20;
+                delay *= LATE;
             }
             let bytes = bytes.clone();
             let datagram = Datagram { from, bytes };
