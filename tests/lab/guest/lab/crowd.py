@@ -1,13 +1,13 @@
 """A table of many sessions in a kernel, without a packet for each: the kernel takes them as if from a peer."""
 
 from .genl import JOOLD_ADD, SESSION_ENTRIES, Link, attribute, session
+from .jool import FIRST_PORT
 from .network import HOST6
 
 # Of one request; its container's length has 16 bits.
 SESSIONS_PER_REQUEST = 1000
 # Sessions that share a mapping, as those of a busy host do.
 SESSIONS_PER_PORT = 50
-FIRST_PORT = 61001
 TCP, UDP = 0, 1
 # Jool's own timeouts: what is older or younger would be another scenario.
 LIFETIME_MS = {TCP: 2 * 3600 * 1000, UDP: 5 * 60 * 1000}

@@ -12,6 +12,10 @@ QUEUE_SINCE = (4, 1, 11)
 
 # One line of `jool session display --csv`. `key` is what tells one session from another.
 Session = collections.namedtuple("Session", "key state lifetime_ms")
+LOCAL_PORT4 = 6
+
+# Of pool4, for TCP and UDP.
+FIRST_PORT, LAST_PORT = 61001, 65535
 
 
 def module_version():
@@ -28,7 +32,7 @@ class Instance:
     def jool(self, *words):
         return command("jool", "--instance", self.name, *words, namespace=self.namespace)
 
-    def add(self, flush_deadline_ms=20, pool4=POOL4, ports="61001-65535", enabled=True):
+    def add(self, flush_deadline_ms=20, pool4=POOL4, ports=f"{FIRST_PORT}-{LAST_PORT}", enabled=True):
         """Adds the instance, by default with synchronization on; a deadline of None leaves Jool's default."""
         command("jool", "instance", "add", self.name, "--netfilter", "--pool6", POOL6,
                 namespace=self.namespace)
@@ -55,6 +59,11 @@ class Instance:
         lines = self.jool("session", "display", "--" + protocol, "--numeric", "--csv", "--no-headers")
         sessions = (_session(line) for line in lines.splitlines() if line)
         return {session.key: session for session in sessions}
+
+    def free_ports(self, protocol, count):
+        """Ports of pool4 that no session has: Jool hands out neighbours to connections of one host, from anywhere on."""
+        taken = {int(key[LOCAL_PORT4]) for key in self.sessions(protocol)}
+        return [port for port in range(FIRST_PORT, LAST_PORT + 1) if port not in taken][:count]
 
     def all_sessions(self):
         return {key: session for protocol in PROTOCOLS for key, session in self.sessions(protocol).items()}

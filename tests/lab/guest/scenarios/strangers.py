@@ -77,8 +77,9 @@ def malformed_datagrams(stage, at_j):
 def other_byte_order(stage):
     """Sessions as a router of the other byte order sends them: the headers alone are turned round."""
     count = 36
+    ports = stage.j.free_ports("udp", count)
     datagram = b"".join(bytes(reversed(struct.pack("=H", 40))) + bytes(reversed(struct.pack("=H", 1)))
-                        + flat_session(number, 61001 + number, 1 << 5, 60000) for number in range(count))
+                        + flat_session(number, port, 1 << 5, 60000) for number, port in enumerate(ports))
     before = stage.j.sessions("udp").keys()
     send_to_group(datagram, 1)
     new = poll(lambda: stage.j.sessions("udp").keys() - before, lambda seen: len(seen) >= count)
