@@ -403,7 +403,7 @@ fn keepaliveds_example_calls_jooldctl_as_it_is() {
         "/etc/keepalived/keepalived.conf"
     );
     let example = fs::read_to_string(example).unwrap();
-    let script = "script \"/usr/local/bin/jooldctl ";
+    let script = "script \"/usr/bin/jooldctl ";
     let call = example
         .lines()
         .find_map(|line| line.trim().strip_prefix(script));

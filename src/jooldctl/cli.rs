@@ -49,6 +49,9 @@ Options:
       --interval S     watch: seconds from one look to the next, 0.1 to 3600
                        (default: 1)
   -q, --quiet          check: print nothing, unless it cannot tell
+      --not-empty      check: no, too, while it is alone and has no session: one
+                       that it does not hear may have some. Only where a router
+                       may become master all the same if no other one may
       --direction WAY  follow: out, what the own kernel tells and goes to the
                        other routers; in, what they told and goes to the
                        kernel; or both (default: out)
@@ -110,6 +113,8 @@ pub enum Command {
     Check {
         /// Whether the exit status is enough.
         quiet: bool,
+        /// Whether one that is alone has to have a session.
+        not_empty: bool,
     },
     /// How the daemon stands.
     State,
@@ -152,8 +157,9 @@ pub enum Stats {
 }
 
 /// The options that only some commands take, with those.
-const FLAGS: [(&str, &[&str]); 11] = [
+const FLAGS: [(&str, &[&str]); 12] = [
     ("--quiet", &["check"]),
+    ("--not-empty", &["check"]),
     ("--json", &["status", "stats", "follow"]),
     ("--prometheus", &["stats"]),
     ("--csv", &["stats"]),
@@ -196,6 +202,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Short('h') | Long("help") => return Ok(Invocation::Help),
             Short('V') | Long("version") => return Ok(Invocation::Version),
             Short('q') | Long("quiet") => flags.push("--quiet"),
+            Long("not-empty") => flags.push("--not-empty"),
             Long("json") => flags.push("--json"),
             Long("prometheus") => flags.push("--prometheus"),
             Long("csv") => flags.push("--csv"),
@@ -255,6 +262,7 @@ fn command_of(
     let command = match name.to_str() {
         Some("check") => Command::Check {
             quiet: flags.contains(&"--quiet"),
+            not_empty: flags.contains(&"--not-empty"),
         },
         Some("state") => Command::State,
         Some("status") => Command::Status {
@@ -378,7 +386,10 @@ mod tests {
         assert_eq!(
             question("check"),
             Question {
-                command: Command::Check { quiet: false },
+                command: Command::Check {
+                    quiet: false,
+                    not_empty: false,
+                },
                 socket: "/run/joold/default.sock".into(),
                 timeout: Duration::from_secs(1),
             }
@@ -391,9 +402,10 @@ mod tests {
         assert_eq!(question.command, Command::Status { json: true });
         assert_eq!(question.socket, PathBuf::from("/run/joold/a.sock"));
         assert_eq!(question.timeout, Duration::from_millis(50));
-        let quiet = self::question("check -q --socket here");
-        assert_eq!(quiet.command, Command::Check { quiet: true });
-        assert_eq!(quiet.socket, PathBuf::from("here"));
+        let check = self::question("check --not-empty -q --socket here");
+        let (quiet, not_empty) = (true, true);
+        assert_eq!(check.command, Command::Check { quiet, not_empty });
+        assert_eq!(check.socket, PathBuf::from("here"));
         let watch = self::question("watch --interval 0.5").command;
         let interval = Duration::from_millis(500);
         assert_eq!(watch, Command::Watch { interval });
@@ -422,6 +434,7 @@ mod tests {
             ("status --csv", "--csv is for stats alone"),
             ("stats --csv --json", "--json and --csv exclude each other"),
             ("state -q", "--quiet"),
+            ("state --not-empty", "--not-empty is for check alone"),
             ("check --timeout 0", "\"0\""),
             ("follow --direction up", "expected out, in or both"),
             ("follow --address here", "neither an address"),

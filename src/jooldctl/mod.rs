@@ -9,12 +9,17 @@ mod watch;
 
 use std::ffi::OsString;
 
+use serde_json::Value;
+
 use crate::cli::print;
 use crate::ctlsocket;
 use crate::exposition::Format;
 use crate::failure::Failure;
 use ask::Server;
 use cli::{Command, Invocation, Order, Question, Stats};
+
+/// The standing of a router that hears nobody.
+const ALONE: &str = "alone";
 
 /// The exit status of a check whose answer is no.
 const NO: u8 = 1;
@@ -35,8 +40,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure>
 fn put(question: &Question) -> Result<u8, Failure> {
     let server = Server::new(&question.socket, question.timeout);
     match &question.command {
-        Command::Check { quiet } => {
-            let state = State::parse(&server, &server.ask("state")?)?;
+        Command::Check { quiet, not_empty } => {
+            let state = match not_empty {
+                true => State::with_sessions(&server, &server.ask("status")?)?,
+                false => State::parse(&server, &server.ask("state")?)?,
+            };
             if !quiet {
                 let may = if state.may { "may" } else { "may not" };
                 print(&format!("{may} become master: {}\n", state.standing))?;
@@ -86,7 +94,7 @@ fn listed(server: &Server<'_>, answer: &str) -> Result<String, Failure> {
     listing::of(answer).map_err(|_| server.strange(answer))
 }
 
-/// The answer to `state`.
+/// Where a router stands, and whether it may become master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
     /// In the daemon's words, which may be newer than this program.
@@ -95,6 +103,29 @@ struct State {
 }
 
 impl State {
+    /// From the answer to `status`: one that is alone may not become master as long as it has no session.
+    fn with_sessions(server: &Server<'_>, answer: &str) -> Result<Self, Failure> {
+        let status: Value = serde_json::from_str(answer).map_err(|_| server.strange(answer))?;
+        let standing = status.get("standing").and_then(Value::as_str);
+        let may = status.get("may take over").and_then(Value::as_bool);
+        let (Some(standing), Some(may)) = (standing, may) else {
+            return Err(server.strange(answer));
+        };
+        // The daemon has looked, or it would be without a kernel.
+        let sessions = status.get("sessions").and_then(Value::as_u64);
+        if standing == ALONE && sessions.unwrap_or_default() == 0 {
+            return Ok(Self {
+                standing: format!("{standing}, without a session"),
+                may: false,
+            });
+        }
+        Ok(Self {
+            standing: standing.replace(char::is_control, "?"),
+            may,
+        })
+    }
+
+    /// From the answer to `state`.
     fn parse(server: &Server<'_>, answer: &str) -> Result<Self, Failure> {
         let mut lines = answer.lines();
         let standing = lines.next().unwrap_or_default();

@@ -26,6 +26,7 @@ use crate::stage::*;
 pub fn tests() -> Vec<Trial> {
     let mut tests = Vec::from(tests! {
         a_router_may_become_master_only_while_its_kernel_synchronizes
+        one_that_is_alone_with_no_session_may_be_told_from_one_that_has_some
         a_change_of_the_standing_is_told_in_the_log
         all_that_the_daemon_tells_of_itself_is_listed_or_json
         a_line_that_asks_nothing_is_answered_with_what_can_be_asked
@@ -158,6 +159,22 @@ fn a_router_may_become_master_only_while_its_kernel_synchronizes() -> Outcome {
     daemon(&mut j)?.kill();
     let (status, said) = check(&socket)?;
     assert_eq!(status, 69, "{said}");
+    Ok(())
+}
+
+fn one_that_is_alone_with_no_session_may_be_told_from_one_that_has_some() -> Outcome {
+    let (mut j, _k) = pair(Version::SUPPORTED)?;
+    start(&mut j, "")?;
+    let socket = daemon(&mut j)?.control_socket();
+    let ask = || jooldctl(&socket, &["check", "--not-empty"]);
+    let asked = ask()?;
+    assert_eq!(asked.status.code(), Some(1));
+    let said = String::from_utf8(asked.stdout)?;
+    assert_eq!(said, "may not become master: alone, without a session\n");
+    wait_for_check(&socket, 0, "may become master: alone")?;
+    j.kernel.translate(INSTANCE, &sample::udp(1));
+    let status = || ask().ok()?.status.code();
+    wait::for_value("the check of a router with a session", Some(0), status)?;
     Ok(())
 }
 

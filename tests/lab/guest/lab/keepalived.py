@@ -13,7 +13,7 @@ from .system import CommandFailed, command, inside, ip
 # Comes with the payload.
 EXAMPLES = "/tmp/lab/keepalived"
 INSTALLED = "/etc/keepalived"
-INSTALLED_JOOLDCTL = "/usr/local/bin/jooldctl"
+INSTALLED_JOOLDCTL = "/usr/bin/jooldctl"
 PRIORITIES = {"j": 150, "k": 100}
 # What of the example asks joold something: (its first line, its last).
 OF_JOOLD = (

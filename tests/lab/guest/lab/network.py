@@ -211,9 +211,14 @@ class Network:
 
     def connect(self, name):
         """The opposite."""
-        ip(f"link set six-{name} up\nlink set four-{name} up\n", "sw")
         self.set_up_sync(name)
-        self.wait_for_links((name, "sw"))
+        self.connect_to_hosts(name)
+        self.wait_for_links((name,))
+
+    def connect_to_hosts(self, name):
+        """The same, but for the link between the routers."""
+        ip(f"link set six-{name} up\nlink set four-{name} up\n", "sw")
+        self.wait_for_links(("sw",))
 
 
 def links_down(namespace):

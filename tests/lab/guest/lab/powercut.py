@@ -13,7 +13,7 @@ from .pinging import Pinging
 from .readiness import Readiness
 from .statistic import SESSIONS, Statistic
 from .streams import Streams
-from .system import poll
+from .system import poll, wait_for
 
 RUNS = {
     "ours": ("ours/ours", {}),
@@ -96,17 +96,26 @@ class Powercut:
 
     def cut(self):
         start = time.monotonic()
+        self.power_off()
+        moment, _ = self.k.wait_until_master()
+        return {"K is master after, ms": round((moment - start) * 1000)} | self.lost("when J's power is cut")
+
+    def power_off(self):
         # In this order nobody can say that the links go down.
         self.at_j.process.kill()
         self.keepalived_j.kill()
         self.stage.network.cut_off("j")
         self.keepalived_j.forget()
         self.stage.j.remove()
-        moment, _ = self.k.wait_until_master()
-        return {"K is master after, ms": round((moment - start) * 1000)} | self.lost("when J's power is cut")
+
+    def power_on(self, connect):
+        """J's module, daemon and keepalived start with nothing, one right after the other."""
+        connect("j")
+        self.stage.j.add(enabled=not self.ours)
+        self.at_j.run_again()
+        self.keepalived_j.start()
 
     def come_back(self):
-        """J's module, daemon and keepalived start with nothing, one right after the other."""
         self.streams.add(IDLE, busy=False)
         fill("k", CROWD, [UDP])
         self.streams.mark()
@@ -114,10 +123,7 @@ class Powercut:
         told = len(self.stage.syslog.containing(MASTER_IN_SYNC))
         readiness = Readiness(self.stage, self.at_j)
         start = time.monotonic()
-        self.stage.network.connect("j")
-        self.stage.j.add(enabled=not self.ours)
-        self.at_j.run_again()
-        self.keepalived_j.start()
+        self.power_on(self.stage.network.connect)
         with readiness.watched(count):
             moment, sessions = self.j.wait_until_master()
         if self.ours:
@@ -152,3 +158,19 @@ class Powercut:
             time.sleep(UNPLUGGED_SECONDS)
             self.stage.check_equal("J stays the only master while the link between the routers is unplugged",
                                    masters, (self.j.changes[-1:], self.k.changes[-1:]))
+            self.boot_unplugged()
+        self.j.wait_until_master()
+        self.k.wait_until_not_master()
+        self.lost("when J is master after the link is back")
+
+    def boot_unplugged(self):
+        """J hears nobody, and K, whom it does not hear, has everything."""
+        self.power_off()
+        self.k.wait_until_master()
+        self.power_on(self.stage.network.connect_to_hosts)
+        wait_for("J to be alone", lambda: "standing: alone" in self.at_j.log())
+        masters = self.j.changes[-1:], self.k.changes[-1:]
+        time.sleep(UNPLUGGED_SECONDS)
+        self.stage.check_equal("K stays the only master when J boots while the link is unplugged",
+                               masters, (self.j.changes[-1:], self.k.changes[-1:]))
+        self.lost("when J boots while the link is unplugged")
