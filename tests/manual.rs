@@ -87,16 +87,14 @@ fn the_page_of_the_two_files_explains_each_key_that_the_daemon_knows_and_no_othe
 }
 
 #[test]
-fn the_help_and_the_readme_explain_each_key_too() {
+fn the_help_and_the_documents_explain_each_key_too() {
     let help = help(JOOLD, &[]);
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    let readme = readme.unwrap();
+    let file = "docs/configuration.md";
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     for key in known_keys() {
         assert!(help.contains(&format!("  \"{key}\"")), "--help lacks {key}");
-        assert!(
-            readme.contains(&format!("| `{key}` |")),
-            "the README lacks {key}"
-        );
+        let row = format!("| `{key}` |");
+        assert!(document.contains(&row), "{file} lacks {key}");
     }
 }
 
