@@ -3,6 +3,7 @@
 use jool_simulated::table::milliseconds;
 use std::time::Duration;
 
+use crate::users::User;
 use crate::world::{Event, World};
 
 /// The end of a fault.
@@ -87,8 +88,11 @@ impl World {
     /// their tables.
     fn forget_told(&mut self, router: usize) {
         let now = milliseconds(self.now);
+        let (from, to) = self.nodes[router].silence;
+        let silence = milliseconds(from)..milliseconds(to);
         for id in 0..self.users.len() {
-            self.uncertain[id] |= self.users[id].is_some_and(|user| user.is_recent(router, now));
+            let told_lately = |user: User| user.is_recent(router, now, &silence);
+            self.uncertain[id] |= self.users[id].is_some_and(told_lately);
         }
     }
 

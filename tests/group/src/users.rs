@@ -1,5 +1,7 @@
 //! Who uses sessions, and which of them nobody can judge by that.
 
+use std::ops::Range;
+
 use joold::wire::lifetime::{TOLERANCE, WAIT};
 
 /// Who used a session last.
@@ -45,10 +47,17 @@ impl User {
         }
     }
 
-    /// Whether that router used it within the last seconds.
-    pub fn is_recent(&self, router: usize, now: i64) -> bool {
+    /// Whether that router told of it within the last seconds: when it was used, or after a time without a
+    /// daemon.
+    pub fn is_recent(&self, router: usize, now: i64, silence: &Range<i64>) -> bool {
         const RECENT: i64 = 3000;
-        self.router == router && now - self.at < RECENT
+        // The last daemon may not have come to tell it.
+        const HELD: i64 = 1000;
+        let told = match (silence.start - HELD..silence.end).contains(&self.at) {
+            true => silence.end,
+            false => self.at,
+        };
+        self.router == router && now - told < RECENT
     }
 
     /// Whether it has ended. Nobody tells of that, so who had not heard of its last packets by then may

@@ -35,6 +35,8 @@ pub struct Node {
     pub paused_until: Duration,
     /// When the daemon is served next.
     wake: Option<Duration>,
+    /// When it had no daemon last: what it translated then was told after that, if at all.
+    pub silence: (Duration, Duration),
     /// What its daemon heard of others, by their numbers.
     pub heard: BTreeMap<u32, Heard>,
     /// How many instances its kernels had.
@@ -308,6 +310,7 @@ impl World {
             .and_then(|joold| Some(joold.engine.sync()?.node()));
         *daemon = Some(new);
         self.nodes[node].heard.clear();
+        self.nodes[node].silence.1 = self.now;
         self.say(|_| {
             format!(
                 "{node} starts its daemon, {:08x}",
@@ -329,6 +332,7 @@ impl World {
             self.send_all(node, out);
         }
         self.nodes[node].daemon = None;
+        self.nodes[node].silence.0 = self.now;
     }
 
     fn with_daemon(
