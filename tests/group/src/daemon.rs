@@ -150,6 +150,8 @@ pub struct Joold {
     slots: Vec<Vec<u8>>,
     /// Whether the kernel waits for another router to follow.
     held_back: bool,
+    /// When it found messages of the kernel lost last.
+    pub lost: Option<Instant>,
     /// Which of the kernel's instances it knows of.
     pub knows: u32,
 }
@@ -181,6 +183,7 @@ impl Joold {
             inbox: VecDeque::new(),
             slots: Vec::new(),
             held_back: false,
+            lost: None,
             knows: 0,
         }
     }
@@ -393,6 +396,7 @@ impl Joold {
     fn count_lost(&mut self, now: Instant) {
         let lost = self.socket.take_lost();
         if lost > 0 {
+            self.lost = Some(now);
             let detail = || format!("{lost} of them");
             self.engine
                 .lose_several(now, Reason::KernelOverrun, lost.into(), detail);

@@ -72,6 +72,7 @@ impl World {
             Restore::Network(links) => {
                 for (from, to) in links {
                     self.blocked[from][to] = false;
+                    self.nodes[from].silences[1].1 = self.now;
                 }
             }
             Restore::Failover(from, to) => {
@@ -88,10 +89,13 @@ impl World {
     /// their tables.
     fn forget_told(&mut self, router: usize) {
         let now = milliseconds(self.now);
-        let (from, to) = self.nodes[router].silence;
-        let silence = milliseconds(from)..milliseconds(to);
+        if self.blocked[router].contains(&true) {
+            self.nodes[router].silences[1].1 = self.now;
+        }
+        let silences = self.nodes[router].silences;
+        let silences = silences.map(|(from, to)| milliseconds(from)..milliseconds(to));
         for id in 0..self.users.len() {
-            let told_lately = |user: User| user.is_recent(router, now, &silence);
+            let told_lately = |user: User| user.is_recent(router, now, &silences);
             self.uncertain[id] |= self.users[id].is_some_and(told_lately);
         }
     }
@@ -112,6 +116,14 @@ impl World {
 
     fn lose_power(&mut self, node: usize, long: Duration) {
         self.say(|_| format!("{node} loses power"));
+        // Of several losses in a moment, the last ones are told three seconds later.
+        let lost = self.nodes[node]
+            .daemon
+            .as_ref()
+            .and_then(|daemon| daemon.joold()?.lost);
+        if lost.is_some_and(|lost| self.base + self.now < lost + 3 * SECOND) {
+            self.forget_told(node);
+        }
         (self.nodes[node].kernel, self.nodes[node].daemon) = (None, None);
         self.at(self.now + long, Event::Restore(Restore::Power(node)));
         self.fail_over(node, 0.9);
@@ -134,6 +146,9 @@ impl World {
             for to in 0..sides.len() {
                 let cut = sides[from] != sides[to] && (sides[from] || !is_one_way);
                 if cut && !self.blocked[from][to] {
+                    if !self.blocked[from].contains(&true) {
+                        self.nodes[from].silences[1].0 = self.now;
+                    }
                     self.blocked[from][to] = true;
                     links.push((from, to));
                 }

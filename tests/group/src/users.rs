@@ -47,16 +47,18 @@ impl User {
         }
     }
 
-    /// Whether that router told of it within the last seconds: when it was used, or after a time without a
-    /// daemon.
-    pub fn is_recent(&self, router: usize, now: i64, silence: &Range<i64>) -> bool {
+    /// Whether that router told everybody of it within the last seconds: when it was used, or after a time when
+    /// nobody was told.
+    pub fn is_recent(&self, router: usize, now: i64, silences: &[Range<i64>]) -> bool {
         const RECENT: i64 = 3000;
         // The last daemon may not have come to tell it.
         const HELD: i64 = 1000;
-        let told = match (silence.start - HELD..silence.end).contains(&self.at) {
-            true => silence.end,
-            false => self.at,
-        };
+        let told = silences.iter().fold(self.at, |told, silence| {
+            match (silence.start - HELD..silence.end).contains(&self.at) {
+                true => told.max(silence.end),
+                false => told,
+            }
+        });
         self.router == router && now - told < RECENT
     }
 

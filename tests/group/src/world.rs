@@ -35,8 +35,9 @@ pub struct Node {
     pub paused_until: Duration,
     /// When the daemon is served next.
     wake: Option<Duration>,
-    /// When it had no daemon last: what it translated then was told after that, if at all.
-    pub silence: (Duration, Duration),
+    /// When it had no daemon last, and when somebody did not hear it: what it translated then was told after
+    /// that, if at all.
+    pub silences: [(Duration, Duration); 2],
     /// What its daemon heard of others, by their numbers.
     pub heard: BTreeMap<u32, Heard>,
     /// How many instances its kernels had.
@@ -113,7 +114,8 @@ pub struct World {
     pub setting: Setting,
     /// Time since the start.
     pub now: Duration,
-    base: Instant,
+    /// What its clock counts from.
+    pub base: Instant,
     traces: bool,
     queue: BinaryHeap<Reverse<Due>>,
     order: u64,
@@ -310,7 +312,7 @@ impl World {
             .and_then(|joold| Some(joold.engine.sync()?.node()));
         *daemon = Some(new);
         self.nodes[node].heard.clear();
-        self.nodes[node].silence.1 = self.now;
+        self.nodes[node].silences[0].1 = self.now;
         self.say(|_| {
             format!(
                 "{node} starts its daemon, {:08x}",
@@ -332,7 +334,7 @@ impl World {
             self.send_all(node, out);
         }
         self.nodes[node].daemon = None;
-        self.nodes[node].silence.0 = self.now;
+        self.nodes[node].silences[0].0 = self.now;
     }
 
     fn with_daemon(
