@@ -68,7 +68,7 @@ impl Claim {
 fn refused(name: &str, config: &Config, error: &io::Error) -> Failure {
     let (instance, group) = (config.modsocket.instance, group(config));
     if error.kind() != io::ErrorKind::AddrInUse {
-        let what = format_args!("cannot claim the instance {instance} and {group}");
+        let what = format!("cannot claim the instance {instance} and {group}");
         return Failure::system(what, error);
     }
     let holder = processes::describe(inode_of_name(name));

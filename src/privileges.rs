@@ -81,7 +81,7 @@ fn change_to(user: &User) -> Result<(), Failure> {
         ensure(alone && sys::is_user(user.id, user.group), "the user")
     };
     change().map_err(|error| {
-        let what = format_args!("cannot become the user {user}, the \"user\" of the module file");
+        let what = format!("cannot become the user {user}, the \"user\" of the module file");
         let mut failure = Failure::system(what, &error);
         if error.kind() == io::ErrorKind::PermissionDenied {
             failure.message += "; start joold as root";
