@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Sync;
 use super::gone::Last;
 use super::hearing::ANSWER;
-use super::peer::Peer;
+use super::peer::{FAR, Peer};
 use super::received::Received;
 use super::serial::ahead;
 use crate::engine::Standing;
@@ -28,6 +28,8 @@ struct Change {
     given_up: u32,
     /// Up to which number another instance told what cannot be, if it did.
     lost: Option<u32>,
+    /// Whether it is gone before it was read for the first time.
+    is_unread: bool,
 }
 
 impl Sync {
@@ -79,10 +81,24 @@ impl Sync {
         }
     }
 
+    /// Its table was not read, and is gone: it may still repeat what it told before.
+    fn ask_instead(&mut self, now: Instant, index: usize) {
+        let peer = &mut self.peers[index];
+        let high = peer.received.high();
+        if let Some(hello) = peer.hello {
+            peer.lack_all_since(hello.oldest);
+        }
+        let arrival = peer.received.announced(high);
+        self.lack(now, index, arrival);
+    }
+
     /// What was to be read of its table, or repeated, and is gone, others may have.
     fn follow_change(&mut self, now: Instant, index: usize, change: Change, holes: u32) {
         if self.kernel.is_none() {
             return;
+        }
+        if change.is_unread {
+            self.ask_instead(now, index);
         }
         let peer = &self.peers[index];
         let up_to = change.needed.unwrap_or_else(|| peer.received.high());
@@ -114,6 +130,7 @@ impl Peer {
             // Its table lacks what it told until now.
             self.told_of_another = Some(self.received.high());
         }
+        let was_read = self.need.is_none() || self.covered.is_some();
         let needed = self.need.map(|need| need.up_to);
         let needed = self.unconfirmed.take().or(needed);
         self.hello = Some(hello);
@@ -129,12 +146,16 @@ impl Peer {
             needed,
             given_up,
             lost: (self.told_of_another).filter(|_| lacks_of_another && given_up > 0),
+            is_unread: had_table && !was_read && (is_other || is_without_kernel(&hello)),
         })
     }
 
-    /// It has come back, and says hello. If its table is not the one any more that it was, it may still repeat
-    /// what it told meanwhile.
+    /// It says hello for the first time, or has come back. If it has no table, or not the one any more that it
+    /// had, it may still repeat what it told before.
     fn remember(&mut self, hello: &Hello) {
+        if self.hello.is_none() && self.before.is_none() && is_without_kernel(hello) {
+            self.lack_all_since(hello.oldest);
+        }
         let is_other = |before: &Last| {
             is_without_kernel(hello) || before.holes.is_some_and(|holes| holes != hello.holes)
         };
@@ -142,6 +163,15 @@ impl Peer {
             self.told_of_another = Some(self.received.high());
             self.received = Received::up_to(before.number);
             self.before = None;
+        }
+    }
+
+    /// Nothing has come of what it told from that number on. (One that is far from those that were heard was none
+    /// of this node's.)
+    fn lack_all_since(&mut self, oldest: u32) {
+        let before = oldest.wrapping_sub(1);
+        if (1..FAR).contains(&ahead(before, self.received.high())) {
+            self.received = Received::up_to(before);
         }
     }
 

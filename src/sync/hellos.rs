@@ -41,8 +41,17 @@ impl Hellos {
 
     /// There is news that should not wait for longer than that.
     pub fn hasten(&mut self, due: Instant) {
-        let earliest = self.last.map_or(due, |last| last + PAUSE);
-        self.due = self.due.min(earliest.max(due));
+        self.due = self.due.min(self.earliest(due));
+    }
+
+    /// When what is new at that time can be told, unless one has gone out since.
+    pub fn telling(&self, at: Instant) -> Option<Instant> {
+        let is_told = self.last.is_some_and(|last| last >= at);
+        (!is_told).then(|| self.earliest(at))
+    }
+
+    fn earliest(&self, due: Instant) -> Instant {
+        self.last.map_or(due, |last| due.max(last + PAUSE))
     }
 
     /// One goes out now, and the next one after `period`.

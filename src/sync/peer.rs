@@ -18,7 +18,7 @@ pub(super) const SILENT_PERIODS: u32 = 3;
 const MOST_REPORTS: usize = 32;
 
 /// How far ahead of what is known of a node no number is that it has told.
-const FAR: i32 = 1 << 16;
+pub(super) const FAR: i32 = 1 << 16;
 
 /// The longest time between two requests for what is lacking, and the shortest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

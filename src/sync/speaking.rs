@@ -12,7 +12,7 @@ use crate::wire::session::Format;
 /// What is added to each wait by chance, so that not all speak at once.
 const JITTER: Duration = Duration::from_millis(10);
 
-/// How often hello is said as long as it is not known who is there.
+/// How often hello is said as long as it is not known who is there, or while somebody is silent.
 const CALL: Duration = Duration::from_millis(300);
 
 impl Sync {
@@ -23,6 +23,7 @@ impl Sync {
             let gone = peer.gone_at(self.options.period);
             peer.asking.due.into_iter().chain([gone])
         });
+        let silent = self.silence_due();
         let own = [
             self.standing_due(),
             self.pulling.due,
@@ -32,7 +33,7 @@ impl Sync {
             self.holes.due(),
             self.refused.due(),
         ];
-        let all = others.chain(own.into_iter().flatten());
+        let all = others.chain(silent).chain(own.into_iter().flatten());
         all.fold(self.hellos.due(), Instant::min)
     }
 
@@ -52,6 +53,9 @@ impl Sync {
         self.now = now;
         self.tell_hole(now);
         self.miss_refused(now);
+        if self.silence_due().is_some_and(|due| due <= now) {
+            self.hellos.hasten(now);
+        }
         while let Some(index) = self.first_gone(now) {
             if self.kernel.is_some() && self.peers[index].leaves_something() {
                 let up_to = self.peers[index].received.high();
@@ -65,6 +69,14 @@ impl Sync {
             self.plan(now);
         }
         self.note_standing();
+    }
+
+    /// When the others should hear what is known of one that has fallen silent, before it is gone: one that does
+    /// not know all of that will not hear it afterwards.
+    fn silence_due(&self) -> Option<Instant> {
+        let peers = self.peers.iter();
+        let silent = peers.map(|peer| peer.silent_at(self.options.period));
+        silent.filter_map(|at| self.hellos.telling(at)).min()
     }
 
     fn first_gone(&self, now: Instant) -> Option<usize> {
@@ -132,7 +144,8 @@ impl Sync {
         let reports = self.peers.iter().filter(|_| serves);
         let reports = reports.map(|peer| peer.report(peer.silent_at(period) <= now));
         let length = hello.write(self.node, self.number, reports, room);
-        let pause = match hello.is_calling {
+        let is_silent = |peer: &super::Peer| peer.silent_at(period) <= now;
+        let pause = match hello.is_calling || self.peers.iter().any(is_silent) {
             true => CALL.min(period),
             false => period,
         };

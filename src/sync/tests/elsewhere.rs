@@ -1,5 +1,7 @@
 //! What only others have of a node.
 
+use std::ops::RangeInclusive;
+
 use super::*;
 
 #[test]
@@ -239,13 +241,75 @@ fn what_a_node_told_before_its_instance_was_created_anew_out_of_hearing_is_asked
         scene.said(Duration::from_secs(4));
         assert!(scene.sync.peers.is_empty());
         scene.say_hello(PEER, 9, standing, holes, &[]);
-        let said = scene.messages(Duration::from_millis(100));
-        let is_ask = |message: &&Vec<u8>| matches!(Datagram::of(message), Datagram::Message(header) if header.kind == Kind::Ask);
-        let asks = said.iter().filter(is_ask);
-        let mut asks = asks.filter_map(|message| Ask::read(message).ok());
-        let ranges = asks.next().map(|ask| ask.ranges.iter().collect::<Vec<_>>());
-        assert_eq!(ranges, expected.then(|| vec![6..=9]));
+        assert_eq!(asked(&mut scene), expected.then(|| vec![6..=9]));
     }
+}
+
+/// What is asked for first.
+fn asked(scene: &mut Scene) -> Option<Vec<RangeInclusive<u32>>> {
+    let said = scene.messages(Duration::from_millis(100));
+    let is_ask = |message: &&Vec<u8>| matches!(Datagram::of(message), Datagram::Message(header) if header.kind == Kind::Ask);
+    let asks = said.iter().filter(is_ask);
+    let mut asks = asks.filter_map(|message| Ask::read(message).ok());
+    asks.next().map(|ask| ask.ranges.iter().collect())
+}
+
+#[test]
+fn who_has_no_table_when_it_is_heard_first_is_asked_for_all_that_it_can_repeat() {
+    for (standing, oldest, number, expected) in [
+        (Standing::WithoutKernel, 1, 9, Some(1..=9)),
+        (Standing::WithoutKernel, 4, 9, Some(4..=9)),
+        (Standing::WithoutKernel, 10, 9, None),
+        (Standing::WithoutKernel, 1, 0, None),
+        (Standing::WithoutKernel, 9, 1 << 30, None),
+        (Standing::InSync, 1, 9, None),
+    ] {
+        let mut scene = Scene::new();
+        scene.oldest = oldest;
+        scene.hello(PEER, number, standing);
+        let expected = expected.map(|range| vec![range]);
+        assert_eq!(asked(&mut scene), expected, "{standing} {oldest} {number}");
+    }
+}
+
+#[test]
+fn who_loses_its_table_before_that_was_read_is_asked_for_all_that_it_can_repeat() {
+    for (was_read, standing, expected) in [
+        (false, Standing::WithoutKernel, Some(1..=5)),
+        (false, Standing::InSync, Some(1..=5)),
+        (true, Standing::WithoutKernel, None),
+        (true, Standing::InSync, None),
+    ] {
+        let mut scene = Scene::new();
+        scene.hello(PEER, 5, Standing::InSync);
+        if was_read {
+            scene.table(PEER);
+        }
+        scene.said(Duration::from_millis(100));
+        scene.instances += u8::from(standing == Standing::InSync);
+        scene.hello(PEER, 5, standing);
+        let expected = expected.map(|range| vec![range]);
+        assert_eq!(asked(&mut scene), expected, "{was_read} {standing}");
+    }
+}
+
+#[test]
+fn what_is_known_of_a_node_that_falls_silent_is_told_several_times_before_it_is_gone() {
+    const OTHER: Node = 8;
+    let mut scene = Scene::among(&[PEER, OTHER]);
+    scene.numbered(PEER, 7);
+    let gone = scene.now + Duration::from_secs(3);
+    let mut told = 0;
+    while scene.now < gone {
+        scene.hello(OTHER, 5, Standing::InSync);
+        for message in scene.messages(Duration::from_millis(50)) {
+            let hello = Hello::read(&message).ok();
+            let reports = hello.map(|(_, reports)| reports.iter().collect::<Vec<_>>());
+            let tells = |report: &Report| (report.node, report.number) == (PEER, 7);
+            told += usize::from(reports.is_some_and(|reports| reports.iter().any(tells)));
+        }
+    }
+    assert!((4..=8).contains(&told), "{told}");
 }
 
 #[test]
