@@ -87,9 +87,9 @@ impl Repeats {
             start.copy_from_slice(&header.to_bytes());
             sessions.copy_from_slice(sent.sessions);
             let age = now.saturating_duration_since(sent.when).as_millis();
-            grow_older(sessions, format, u32::try_from(age).unwrap_or(u32::MAX));
+            let left = grow_older(sessions, format, u32::try_from(age).unwrap_or(u32::MAX));
             self.budget.spend(now);
-            return length;
+            return Header::SIZE + left;
         }
         0
     }
@@ -106,19 +106,31 @@ impl Repeats {
     }
 }
 
-/// Takes so many milliseconds from the lifetimes of sessions, as far as they are in that format.
-fn grow_older(sessions: &mut [u8], format: Format, age: u32) {
-    for attribute in sessions.chunks_exact_mut(format.size()) {
-        if let Some(mut update) = Update::read(attribute, format) {
-            update.expiration = update.expiration.saturating_sub(age).max(1);
-            update.write(format, attribute);
+/// Takes so many milliseconds from the lifetimes of sessions, as far as they are in that format, and returns how
+/// many bytes are left. What has ended goes: with any lifetime it would seem to have been used later than it was.
+fn grow_older(sessions: &mut [u8], format: Format, age: u32) -> usize {
+    let size = format.size();
+    let mut end = 0;
+    for start in (0..sessions.len()).step_by(size) {
+        let whole = start..(start + size).min(sessions.len());
+        if let Some(mut update) = Update::read(&sessions[whole.clone()], format) {
+            if update.expiration <= age {
+                continue;
+            }
+            update.expiration -= age;
+            update.write(format, &mut sessions[whole.clone()]);
         }
+        let length = whole.len();
+        sessions.copy_within(whole, end);
+        end += length;
     }
+    end
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::session::{Protocol, Session, State, Timer};
 
     const SESSION: [u8; Format::Flat.size()] = [0; Format::Flat.size()];
 
@@ -145,6 +157,38 @@ mod tests {
         assert_eq!(repeated(&[(2, 3), (5, 5)]), 3);
         assert_eq!(repeated(&[(u32::MAX - 10, 2), (5, 100)]), 3);
         assert_eq!(repeated(&[(6, 6), (u32::MAX, 0), (4, 3)]), 0);
+    }
+
+    #[test]
+    fn what_has_ended_is_repeated_no_more() {
+        let format = Format::Flat;
+        let mut sessions: Vec<u8> = [3000, 1000, 1001, 1]
+            .iter()
+            .flat_map(|&lifetime| session(lifetime))
+            .collect();
+        let left = grow_older(&mut sessions, format, 1000);
+        let expected: Vec<u8> = [2000, 1]
+            .iter()
+            .flat_map(|&lifetime| session(lifetime))
+            .collect();
+        assert_eq!(sessions[..left], expected);
+        assert_eq!(grow_older(&mut sessions[..left], format, u32::MAX), 0);
+    }
+
+    fn session(expiration: u32) -> Vec<u8> {
+        let session = Session {
+            source6: ("2001:db8::1".parse().unwrap(), 40_000),
+            destination6: None,
+            source4: "192.0.2.1:61001".parse().unwrap(),
+            destination4: "198.51.100.7:443".parse().unwrap(),
+            protocol: Protocol::Udp,
+            state: State::Established,
+            timer: Timer::Established,
+            expiration,
+        };
+        let mut attribute = Vec::new();
+        session.emit(Format::Flat, &mut attribute);
+        attribute
     }
 
     #[test]
