@@ -41,17 +41,13 @@ impl Hellos {
 
     /// There is news that should not wait for longer than that.
     pub fn hasten(&mut self, due: Instant) {
-        self.due = self.due.min(self.earliest(due));
+        let earliest = self.last.map_or(due, |last| last + PAUSE);
+        self.due = self.due.min(earliest.max(due));
     }
 
-    /// When what is new at that time can be told, unless one has gone out since.
-    pub fn telling(&self, at: Instant) -> Option<Instant> {
-        let is_told = self.last.is_some_and(|last| last >= at);
-        (!is_told).then(|| self.earliest(at))
-    }
-
-    fn earliest(&self, due: Instant) -> Instant {
-        self.last.map_or(due, |last| due.max(last + PAUSE))
+    /// Whether the last one went out before that.
+    pub fn is_before(&self, time: Instant) -> bool {
+        self.last.is_none_or(|last| last < time)
     }
 
     /// One goes out now, and the next one after `period`.

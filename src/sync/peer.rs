@@ -149,7 +149,17 @@ impl Peer {
 
     /// When its next hello is overdue.
     pub fn silent_at(&self, period: Duration) -> Instant {
-        self.heard + self.period(period).mul_f64(1.5)
+        let period = self.period(period);
+        self.heard + period + period / 2
+    }
+
+    /// When it is silent or, from then on, gone.
+    pub fn fades_at(&self, now: Instant, period: Duration) -> Instant {
+        let silent = self.silent_at(period);
+        match silent > now {
+            true => silent,
+            false => self.gone_at(period),
+        }
     }
 
     fn period(&self, default: Duration) -> Duration {

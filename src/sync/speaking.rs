@@ -20,10 +20,9 @@ impl Sync {
     pub fn due(&self) -> Instant {
         let peers = self.peers.iter();
         let others = peers.flat_map(|peer| {
-            let gone = peer.gone_at(self.options.period);
-            peer.asking.due.into_iter().chain([gone])
+            let fades = peer.fades_at(self.now, self.options.period);
+            peer.asking.due.into_iter().chain([fades])
         });
-        let silent = self.silence_due();
         let own = [
             self.standing_due(),
             self.pulling.due,
@@ -33,7 +32,7 @@ impl Sync {
             self.holes.due(),
             self.refused.due(),
         ];
-        let all = others.chain(silent).chain(own.into_iter().flatten());
+        let all = others.chain(own.into_iter().flatten());
         all.fold(self.hellos.due(), Instant::min)
     }
 
@@ -53,9 +52,27 @@ impl Sync {
         self.now = now;
         self.tell_hole(now);
         self.miss_refused(now);
-        if self.silence_due().is_some_and(|due| due <= now) {
+        if self.tell_of_the_silent(now) {
+            self.drop_the_gone(now);
+        }
+        self.note_standing();
+    }
+
+    /// Who is gone will not be told of any more, so the others hear before that what is known of it: one of them may
+    /// not know all of that. Tells whether anybody is silent.
+    fn tell_of_the_silent(&mut self, now: Instant) -> bool {
+        let peers = self.peers.iter();
+        let since = peers.map(|peer| peer.silent_at(self.options.period));
+        let Some(latest) = since.filter(|&since| since <= now).max() else {
+            return false;
+        };
+        if self.hellos.is_before(latest) {
             self.hellos.hasten(now);
         }
+        true
+    }
+
+    fn drop_the_gone(&mut self, now: Instant) {
         while let Some(index) = self.first_gone(now) {
             if self.kernel.is_some() && self.peers[index].leaves_something() {
                 let up_to = self.peers[index].received.high();
@@ -68,15 +85,6 @@ impl Sync {
             self.pulling.end();
             self.plan(now);
         }
-        self.note_standing();
-    }
-
-    /// When the others should hear what is known of one that has fallen silent, before it is gone: one that does
-    /// not know all of that will not hear it afterwards.
-    fn silence_due(&self) -> Option<Instant> {
-        let peers = self.peers.iter();
-        let silent = peers.map(|peer| peer.silent_at(self.options.period));
-        silent.filter_map(|at| self.hellos.telling(at)).min()
     }
 
     fn first_gone(&self, now: Instant) -> Option<usize> {
