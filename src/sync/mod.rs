@@ -371,8 +371,8 @@ impl Sync {
             // What it translated before it was looked at, it told to nobody.
             self.holes.renew();
             self.instances = (self.instances + 1) % Hello::INSTANCES;
-            self.told_of_another = Some(self.number);
         }
+        self.told_of_another = Some(self.number);
         self.hellos.hasten(now);
         self.pulling.end();
         self.giving.end();

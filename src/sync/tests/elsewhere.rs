@@ -339,6 +339,22 @@ fn what_others_ask_for_that_another_instance_told_is_read_from_their_tables() {
 }
 
 #[test]
+fn what_others_ask_for_while_there_is_no_instance_is_read_from_their_tables() {
+    let mut scene = Scene::among(&[PEER]);
+    let header = scene.sync.stamp();
+    scene.sync.record(scene.now, header.number, [].into_iter());
+    scene.sync.serve(scene.now, None, 0);
+    let node = scene.sync.node();
+    let mut room = [0; 100];
+    let length = Ask::write(PEER, 5, node, [1..=1].into_iter(), &mut room);
+    scene.hear(&room[..length]);
+    scene.sync.serve(scene.now, Some(2), 0);
+    scene.sync.read_all();
+    scene.hello_with(PEER, 5, Standing::InSync, &[(node, 1, 2)]);
+    assert!(scene.needs(PEER));
+}
+
+#[test]
 fn what_cannot_be_repeated_of_an_instance_that_is_gone_is_read_of_who_has_it() {
     const OTHERS: [Node; 2] = [8, 9];
     for (instances, expected) in [(1, [false; 2]), (2, [true, false])] {
