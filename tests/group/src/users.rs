@@ -16,8 +16,9 @@ pub struct User {
     dies: Option<i64>,
     /// Whether that packet reset the connection.
     resets: bool,
-    /// Whether it was reset, or established again, right after its last packet: no timer tells which came
-    /// first.
+    /// When it was used last before it was reset, or established again.
+    turned: Option<i64>,
+    /// Whether that was right before its last packet: no timer tells which came first.
     is_blurred: bool,
 }
 
@@ -37,13 +38,18 @@ impl User {
         };
         // What the daemons count as the same time, and by how much a copy seems to be younger than it is.
         let same = i64::from(TOLERANCE) + way;
+        let turned = match user {
+            Some(user) if user.resets != resets => Some(user.at),
+            user => user.and_then(|user| user.turned),
+        };
         Self {
             router,
             at,
             other,
             dies,
             resets,
-            is_blurred: user.is_some_and(|user| at - user.at <= same && resets != user.resets),
+            turned,
+            is_blurred: turned.is_some_and(|turned| at - turned <= same),
         }
     }
 
