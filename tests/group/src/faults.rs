@@ -1,6 +1,7 @@
 //! What goes wrong, and how it becomes good again.
 
 use jool_simulated::table::milliseconds;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::users::User;
@@ -88,6 +89,17 @@ impl World {
     /// What this router told a moment ago, others may still lack, and it has it no more itself when it reads
     /// their tables.
     fn forget_told(&mut self, router: usize) {
+        self.forget(router, |_, _| true);
+    }
+
+    /// The same of what it had translated without a daemon: only its table has that.
+    fn forget_untold(&mut self, router: usize) {
+        self.forget(router, |user, [without_daemon, _]| {
+            user.was_used_in(without_daemon)
+        });
+    }
+
+    fn forget(&mut self, router: usize, is_lost: impl Fn(&User, &[Range<i64>; 2]) -> bool) {
         let now = milliseconds(self.now);
         if self.blocked[router].contains(&true) {
             self.nodes[router].silences[1].1 = self.now;
@@ -95,7 +107,8 @@ impl World {
         let silences = self.nodes[router].silences;
         let silences = silences.map(|(from, to)| milliseconds(from)..milliseconds(to));
         for id in 0..self.users.len() {
-            let told_lately = |user: User| user.is_recent(router, now, &silences);
+            let told_lately =
+                |user: User| user.is_recent(router, now, &silences) && is_lost(&user, &silences);
             self.uncertain[id] |= self.users[id].is_some_and(told_lately);
         }
     }
@@ -121,8 +134,9 @@ impl World {
             .daemon
             .as_ref()
             .and_then(|daemon| daemon.joold()?.lost);
-        if lost.is_some_and(|lost| self.base + self.now < lost + 3 * SECOND) {
-            self.forget_told(node);
+        match lost.is_some_and(|lost| self.base + self.now < lost + 3 * SECOND) {
+            true => self.forget_told(node),
+            false => self.forget_untold(node),
         }
         (self.nodes[node].kernel, self.nodes[node].daemon) = (None, None);
         self.at(self.now + long, Event::Restore(Restore::Power(node)));

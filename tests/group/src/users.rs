@@ -57,15 +57,16 @@ impl User {
     /// nobody was told.
     pub fn is_recent(&self, router: usize, now: i64, silences: &[Range<i64>]) -> bool {
         const RECENT: i64 = 3000;
+        let ends = silences.iter().filter(|silence| self.was_used_in(silence));
+        let told = ends.fold(self.at, |told, silence| told.max(silence.end));
+        self.router == router && now - told < RECENT
+    }
+
+    /// Whether its last packet passed while nobody was told.
+    pub fn was_used_in(&self, silence: &Range<i64>) -> bool {
         // The last daemon may not have come to tell it.
         const HELD: i64 = 1000;
-        let told = silences.iter().fold(self.at, |told, silence| {
-            match (silence.start - HELD..silence.end).contains(&self.at) {
-                true => told.max(silence.end),
-                false => told,
-            }
-        });
-        self.router == router && now - told < RECENT
+        (silence.start - HELD..silence.end).contains(&self.at)
     }
 
     /// Whether it has ended. Nobody tells of that, so who had not heard of its last packets by then may
