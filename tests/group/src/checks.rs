@@ -153,7 +153,15 @@ impl World {
                 && self.dies(node, told.id).is_none()
                 && self.dies(router, told.id) > Some(milliseconds(self.now + ALIVE))
                 && !self.may_be_new(router, told)
+                && self.had(router, told.id, ANNOUNCED)
         })
+    }
+
+    /// Whether a router has had a session for that long.
+    fn had(&self, router: usize, id: Id, long: Duration) -> bool {
+        let kernel = self.nodes[router].kernel.as_ref();
+        let appeared = kernel.and_then(|kernel| kernel.appeared(id));
+        appeared <= Some(milliseconds(self.now.saturating_sub(long)))
     }
 
     /// Whether a router's session may be another one than that which it told of, and is told again.

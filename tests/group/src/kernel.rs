@@ -59,6 +59,8 @@ pub struct Kernel {
     truth: Vec<Option<i64>>,
     /// When a packet made each session that was not there.
     began: Vec<Option<i64>>,
+    /// When each session appeared that was not there, by whatever.
+    appeared: Vec<Option<i64>>,
 }
 
 impl Kernel {
@@ -71,6 +73,7 @@ impl Kernel {
             generation,
             truth: Vec::new(),
             began: Vec::new(),
+            appeared: Vec::new(),
         };
         kernel.create(now);
         kernel
@@ -95,6 +98,7 @@ impl Kernel {
     fn forget(&mut self) {
         self.truth.clear();
         self.began.clear();
+        self.appeared.clear();
     }
 
     /// Turns synchronization on, as upstream's users do by hand.
@@ -138,6 +142,11 @@ impl Kernel {
         self.began.get(id).copied().flatten()
     }
 
+    /// When a session appeared here last.
+    pub fn appeared(&self, id: Id) -> Option<i64> {
+        self.appeared.get(id).copied().flatten()
+    }
+
     fn set_truth(&mut self, id: Id, packet: Option<i64>) {
         set(&mut self.truth, id, packet);
     }
@@ -157,6 +166,7 @@ impl Kernel {
         let before = dropped(self);
         if self.find(id).is_none() {
             set(&mut self.began, id, Some(milliseconds(now)));
+            set(&mut self.appeared, id, Some(milliseconds(now)));
         }
         let session = sessions::session(id, stage);
         let out = self.module.translate(&self.name, &session, now);
@@ -217,6 +227,11 @@ impl Kernel {
         for request in netlink::Messages::new(requests).map_while(Result::ok) {
             let added = added(&request);
             let before: Vec<_> = added.iter().map(|&(id, _)| self.certain(id)).collect();
+            for &(id, _) in &added {
+                if self.find(id).is_none() {
+                    set(&mut self.appeared, id, Some(milliseconds(now)));
+                }
+            }
             out.extend(self.module.receive(request.bytes(), PORT, now));
             for ((id, session), before) in added.into_iter().zip(before) {
                 replaced.extend(self.replaced(id, &session, before, now, uses));
