@@ -325,8 +325,8 @@ impl Peer {
         let need = self.need.map(|need| need.since);
         let need = match need {
             Some(_) if was_complete && is_first && self.is_newcomer && self.hello.is_some() => None,
-            // Whoever had everything elsewhere surely has something.
-            Some(since) if is_first && self.hello.is_some() => {
+            // Whoever had everything elsewhere, or was gone, surely has something.
+            Some(since) if is_first && (self.hello.is_some() || !self.is_newcomer) => {
                 Some(since.checked_sub(GRACE).unwrap_or(since))
             }
             need => need,

@@ -65,3 +65,15 @@ fn what_a_node_told_while_it_was_not_heard_is_lacking_at_once_even_if_it_lacks_s
     scene.sync.elapse(scene.now);
     assert_eq!(scene.sync.standing(), Standing::Lagging);
 }
+
+#[test]
+fn who_hears_one_again_that_was_gone_lacks_something_at_once() {
+    let mut scene = Scene::among(&[PEER]);
+    scene.said(Duration::from_secs(4));
+    assert_eq!(scene.sync.standing(), Standing::Alone);
+    scene.numbered(PEER, 9);
+    scene.sync.elapse(scene.now);
+    assert_eq!(scene.sync.standing(), Standing::Lagging, "before a hello");
+    scene.hello(PEER, 9, Standing::InSync);
+    assert_eq!(scene.sync.standing(), Standing::Lagging, "after it");
+}
