@@ -134,7 +134,11 @@ impl World {
             .daemon
             .as_ref()
             .and_then(|daemon| daemon.joold()?.lost);
-        match lost.is_some_and(|lost| self.base + self.now < lost + 3 * SECOND) {
+        let has_lost = lost.is_some_and(|lost| self.base + self.now < lost + 3 * SECOND);
+        // Of a daemon that dies before its table was read for the first time, nobody takes others' tables for what
+        // it may have told: one that dies over and over would have all of them read each time.
+        let has_just_begun = self.now < self.nodes[node].silences[0].1 + SECOND;
+        match has_lost || has_just_begun {
             true => self.forget_told(node),
             false => self.forget_untold(node),
         }
