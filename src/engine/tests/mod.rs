@@ -89,7 +89,7 @@ impl FromModule {
             format!("{text}\0").as_bytes(),
         );
         let mut message = Self::new("default", &attributes);
-        message.bytes[8] = command as u8;
+        message.bytes[8..12].copy_from_slice(&(command as u32).to_ne_bytes());
         message.bytes[29] = 1;
         message
     }
@@ -139,7 +139,7 @@ fn ack_failed(errno: i32) -> Vec<u8> {
     let mut message = vec![0; 36];
     message[..4].copy_from_slice(&36u32.to_ne_bytes());
     message[4..6].copy_from_slice(&netlink::ERROR.to_ne_bytes());
-    message[8] = Command::JooldAck as u8;
+    message[8..12].copy_from_slice(&(Command::JooldAck as u32).to_ne_bytes());
     message[16..20].copy_from_slice(&(-errno).to_ne_bytes());
     message
 }
