@@ -100,7 +100,10 @@ impl Sync {
         if change.is_unread {
             self.ask_instead(now, index);
         }
-        let peer = &self.peers[index];
+        let peer = &mut self.peers[index];
+        if peer.never_had_a_table() {
+            peer.want_no_table();
+        }
         let up_to = change.needed.unwrap_or_else(|| peer.received.high());
         if peer.need.is_some() && !peer.has_table() {
             self.seek_elsewhere(now, index, up_to);
@@ -164,6 +167,12 @@ impl Peer {
             self.received = Received::up_to(before.number);
             self.before = None;
         }
+    }
+
+    /// Whether it has not served any instance yet, so that nobody has anything of it: as each does that starts.
+    fn never_had_a_table(&self) -> bool {
+        let holes = self.hello.map(|hello| hello.holes);
+        !self.has_table() && holes == Some(0) && self.received.high() == 0
     }
 
     /// Nothing has come of what it told from that number on. (One that is far from those that were heard was none

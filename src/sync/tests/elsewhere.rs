@@ -273,6 +273,18 @@ fn who_has_no_table_when_it_is_heard_first_is_asked_for_all_that_it_can_repeat()
 }
 
 #[test]
+fn who_starts_before_its_instance_is_there_leaves_nothing_that_others_have() {
+    for (number, holes, expected) in [(0, 0, false), (0, 1, true), (9, 0, true), (9, 1, true)] {
+        let mut scene = Scene::among(&[PEER]);
+        scene.say_hello(8, number, Standing::WithoutKernel, holes, &[]);
+        assert_eq!(scene.needs(PEER), expected, "{number} {holes}");
+        assert!(!scene.needs(8));
+        scene.say_hello(8, number, Standing::Starting, holes + 1, &[]);
+        assert!(scene.needs(8));
+    }
+}
+
+#[test]
 fn who_loses_its_table_before_that_was_read_is_asked_for_all_that_it_can_repeat() {
     for (was_read, standing, expected) in [
         (false, Standing::WithoutKernel, Some(1..=5)),
