@@ -51,9 +51,11 @@ impl Reactor {
                 for warning in &warnings {
                     log::warn!("{warning}");
                 }
-                let changes = match changes.is_empty() {
-                    true => "they say what they said before".to_owned(),
-                    false => changes.join(", "),
+                let changes = match (changes.is_empty(), warnings.is_empty()) {
+                    (true, true) => "they say what they said before".to_owned(),
+                    // They may say something else that has to wait.
+                    (true, false) => "nothing was changed".to_owned(),
+                    (false, _) => changes.join(", "),
                 };
                 let mut told = format!("the files were read again; {changes}");
                 log::info!("{told}");
@@ -100,6 +102,8 @@ impl Reactor {
             self.engine.extend(now, extensions.options(), seed());
         }
         if config.modsocket.user != old.modsocket.user {
+            // The next time, it is told again.
+            config.modsocket.user.clone_from(&old.modsocket.user);
             warnings.push("\"user\" takes effect when joold is started again".to_owned());
         }
         let changes = differences(&old, &config);
@@ -183,7 +187,7 @@ fn differences(old: &Config, new: &Config) -> Vec<String> {
     let (old, new) = (flat(old), flat(new));
     old.iter()
         .zip(&new)
-        .filter(|((key, old), (_, new))| old != new && key != "user")
+        .filter(|((_, old), (_, new))| old != new)
         .map(|((key, old), (_, new))| match (old, new) {
             (Value::Null, new) => format!("\"{key}\" is {new}, and was not named"),
             (old, Value::Null) => format!("\"{key}\" was {old}, and is not named any more"),

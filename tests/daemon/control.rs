@@ -417,7 +417,7 @@ fn the_socket_moves_when_the_file_says_so_and_stays_where_it_cannot() -> Outcome
         second.display()
     );
     reload(&at(&nowhere), &stays)?;
-    j.wait_for("they say what they said before")?;
+    j.wait_for("the files were read again; nothing was changed")?;
     assert_eq!(check(&second)?.0, 0);
 
     reload(r#", "control socket": false"#, "and is false")?;

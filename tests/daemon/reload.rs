@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Trial> {
         another_instance_is_served
         other_globals_are_set_and_a_change_by_hand_stays_while_the_file_is_the_same
         refreshes_pass_when_they_are_not_merged_any_more
+        a_user_waits_for_another_start_and_is_told_so_each_time
         a_bad_file_changes_nothing_and_is_told
         an_instance_that_another_daemon_serves_changes_nothing
     })
@@ -160,6 +161,20 @@ fn refreshes_pass_when_they_are_not_merged_any_more() -> Outcome {
     wait::for_value("updates at K", 72, received)?;
     translate(&j, (0..36).map(sample::udp));
     Ok(wait::for_value("updates at K", 108, received)?)
+}
+
+fn a_user_waits_for_another_start_and_is_told_so_each_time() -> Outcome {
+    let (mut j, _k) = running(Network::Ipv6, Version::SUPPORTED)?;
+    let keys = modsocket(r#", "user": "root""#);
+    let waits = r#""user" takes effect when joold is started again"#;
+    for _ in 0..2 {
+        reload(&mut j, MODSOCKET, &keys, waits)?;
+    }
+    let told = "the files were read again; nothing was changed";
+    let j = daemon(&mut j)?;
+    j.wait_for_times(told, 2)?;
+    assert_eq!(j.times("they say what they said before"), 0);
+    Ok(())
 }
 
 fn a_bad_file_changes_nothing_and_is_told() -> Outcome {
