@@ -1,10 +1,11 @@
 //! `jooldctl follow`, on a daemon that is made up.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use joold::ctlsocket::{Direction, Frame, GREETING, report_order};
 use joold::failure::Failure;
@@ -146,9 +147,12 @@ fn a_reader_who_has_enough_ends_it_without_a_word() {
     let (mut child, mut client) = start(&directory, &[], "out");
     drop(child.stdout.take());
     client.write_all(GREETING.as_bytes()).unwrap();
-    client.write_all(&piece(53, 0)).unwrap();
+    // What another test starts at this moment has the reader's end, too, until it is a program of its own: then the
+    // first line is written to nobody, and only a later one tells.
+    while child.try_wait().unwrap().is_none() {
+        let _ = client.write_all(&piece(53, 0));
+        thread::sleep(Duration::from_millis(10));
+    }
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
-    // Its end of the connection is closed.
-    assert_eq!(client.read(&mut [0]).unwrap(), 0);
 }
