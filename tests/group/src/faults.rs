@@ -73,7 +73,7 @@ impl World {
             Restore::Network(links) => {
                 for (from, to) in links {
                     self.blocked[from][to] = false;
-                    self.nodes[from].silences[1].1 = self.now;
+                    self.nodes[from].unheard.1 = self.now;
                 }
             }
             Restore::Failover(from, to) => {
@@ -102,9 +102,10 @@ impl World {
     fn forget(&mut self, router: usize, is_lost: impl Fn(&User, &[Range<i64>; 2]) -> bool) {
         let now = milliseconds(self.now);
         if self.blocked[router].contains(&true) {
-            self.nodes[router].silences[1].1 = self.now;
+            self.nodes[router].unheard.1 = self.now;
         }
-        let silences = self.nodes[router].silences;
+        let node = &self.nodes[router];
+        let silences = [node.without_daemon, node.unheard];
         let silences = silences.map(|(from, to)| milliseconds(from)..milliseconds(to));
         for id in 0..self.users.len() {
             let told_lately =
@@ -137,7 +138,7 @@ impl World {
         let has_lost = lost.is_some_and(|lost| self.base + self.now < lost + 3 * SECOND);
         // Of a daemon that dies before its table was read for the first time, nobody takes others' tables for what
         // it may have told: one that dies over and over would have all of them read each time.
-        let has_just_begun = self.now < self.nodes[node].silences[0].1 + SECOND;
+        let has_just_begun = self.now < self.nodes[node].without_daemon.1 + SECOND;
         match has_lost || has_just_begun {
             true => self.forget_told(node),
             false => self.forget_untold(node),
@@ -165,7 +166,7 @@ impl World {
                 let cut = sides[from] != sides[to] && (sides[from] || !is_one_way);
                 if cut && !self.blocked[from][to] {
                     if !self.blocked[from].contains(&true) {
-                        self.nodes[from].silences[1].0 = self.now;
+                        self.nodes[from].unheard.0 = self.now;
                     }
                     self.blocked[from][to] = true;
                     links.push((from, to));

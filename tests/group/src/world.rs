@@ -35,9 +35,10 @@ pub struct Node {
     pub paused_until: Duration,
     /// When the daemon is served next.
     wake: Option<Duration>,
-    /// When it had no daemon last, and when somebody did not hear it: what it translated then was told after
-    /// that, if at all.
-    pub silences: [(Duration, Duration); 2],
+    /// When it had no daemon last: what it translated then was told after that, if at all.
+    pub without_daemon: (Duration, Duration),
+    /// The same of when somebody did not hear it.
+    pub unheard: (Duration, Duration),
     /// What its daemon heard of others, by their numbers.
     pub heard: BTreeMap<u32, Heard>,
     /// How many instances its kernels had.
@@ -312,7 +313,7 @@ impl World {
             .and_then(|joold| Some(joold.engine.sync()?.node()));
         *daemon = Some(new);
         self.nodes[node].heard.clear();
-        self.nodes[node].silences[0].1 = self.now;
+        self.nodes[node].without_daemon.1 = self.now;
         self.say(|_| {
             format!(
                 "{node} starts its daemon, {:08x}",
@@ -334,7 +335,7 @@ impl World {
             self.send_all(node, out);
         }
         self.nodes[node].daemon = None;
-        self.nodes[node].silences[0].0 = self.now;
+        self.nodes[node].without_daemon.0 = self.now;
     }
 
     fn with_daemon(
