@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::network::Manner;
 use super::refresh::{Heard, Refreshes};
-use super::thin::retain;
 use super::{Engine, Event, FromNetwork, Reason};
 use crate::outbox::{Kind, Outbox, Taken};
 use crate::sync::{Contents, Delivery, Options, Part, Sync, Table, keep_later};
@@ -13,7 +12,7 @@ use crate::wire::Malformed;
 use crate::wire::extension::{Datagram, Header};
 use crate::wire::globals::Global;
 use crate::wire::request::Add;
-use crate::wire::session::Format;
+use crate::wire::session::{Format, retain};
 use crate::wire::update::Update;
 
 /// Sessions that came late, at the place of a datagram's.

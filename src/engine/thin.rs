@@ -1,7 +1,7 @@
 //! Takes out of a batch what the peers need not be told now.
 
 use super::refresh::{Refreshes, Verdict};
-use crate::wire::session::Format;
+use crate::wire::session::{Format, retain};
 use crate::wire::update::Update;
 
 /// What is left of a batch.
@@ -37,21 +37,5 @@ pub fn thin(refreshes: &mut Refreshes, now: u64, contents: &mut [u8], format: Fo
         left.understood &= update.is_some();
         update.is_none_or(|update| refreshes.offer(now, &update) == Verdict::Pass)
     });
-    left
-}
-
-/// Keeps those pieces of `size` bytes that `is_kept` wants, moved together at the start of `contents`, in
-/// their order. Returns their bytes.
-pub fn retain(contents: &mut [u8], size: usize, mut is_kept: impl FnMut(&[u8]) -> bool) -> usize {
-    let mut left = 0;
-    let whole = contents.len() - contents.len() % size;
-    for at in (0..whole).step_by(size) {
-        if is_kept(&contents[at..at + size]) {
-            if left != at {
-                contents.copy_within(at..at + size, left);
-            }
-            left += size;
-        }
-    }
     left
 }

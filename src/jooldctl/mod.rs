@@ -13,13 +13,11 @@ use serde_json::Value;
 
 use crate::cli::print;
 use crate::ctlsocket;
+use crate::engine::Standing;
 use crate::exposition::Format;
 use crate::failure::Failure;
 use ask::Server;
 use cli::{Command, Invocation, Order, Question, Stats};
-
-/// The standing of a router that hears nobody.
-const ALONE: &str = "alone";
 
 /// The exit status of a check whose answer is no.
 const NO: u8 = 1;
@@ -113,7 +111,8 @@ impl State {
         };
         // The daemon has looked, or it would be without a kernel.
         let sessions = status.get("sessions").and_then(Value::as_u64);
-        if standing == ALONE && sessions.unwrap_or_default() == 0 {
+        let is_alone = Standing::of(standing) == Some(Standing::Alone);
+        if is_alone && sessions.unwrap_or_default() == 0 {
             return Ok(Self {
                 standing: format!("{standing}, without a session"),
                 may: false,

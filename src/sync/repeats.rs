@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::ring::Ring;
 use super::serial::ahead;
 use crate::wire::extension::{Header, Kind, Node};
-use crate::wire::session::Format;
+use crate::wire::session::{Format, retain};
 use crate::wire::update::Update;
 
 /// The most ranges that wait. What is left out is asked for again.
@@ -110,27 +110,25 @@ impl Repeats {
 /// many bytes are left. What has ended goes: with any lifetime it would seem to have been used later than it was.
 fn grow_older(sessions: &mut [u8], format: Format, age: u32) -> usize {
     let size = format.size();
-    let mut end = 0;
-    for start in (0..sessions.len()).step_by(size) {
-        let whole = start..(start + size).min(sessions.len());
-        if let Some(mut update) = Update::read(&sessions[whole.clone()], format) {
-            if update.expiration <= age {
-                continue;
-            }
+    // What is in no format of one length stays.
+    let rest = sessions.len() - sessions.len() % size;
+    let left = retain(sessions, size, |attribute| {
+        Update::read(attribute, format).is_none_or(|update| update.expiration > age)
+    });
+    for attribute in sessions[..left].chunks_exact_mut(size) {
+        if let Some(mut update) = Update::read(attribute, format) {
             update.expiration -= age;
-            update.write(format, &mut sessions[whole.clone()]);
+            update.write(format, attribute);
         }
-        let length = whole.len();
-        sessions.copy_within(whole, end);
-        end += length;
     }
-    end
+    sessions.copy_within(rest.., left);
+    left + sessions.len() - rest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::session::{Protocol, Session, State, Timer};
+    use crate::wire::session::{Session, example};
 
     const SESSION: [u8; Format::Flat.size()] = [0; Format::Flat.size()];
 
@@ -177,14 +175,8 @@ mod tests {
 
     fn session(expiration: u32) -> Vec<u8> {
         let session = Session {
-            source6: ("2001:db8::1".parse().unwrap(), 40_000),
-            destination6: None,
-            source4: "192.0.2.1:61001".parse().unwrap(),
-            destination4: "198.51.100.7:443".parse().unwrap(),
-            protocol: Protocol::Udp,
-            state: State::Established,
-            timer: Timer::Established,
             expiration,
+            ..example()
         };
         let mut attribute = Vec::new();
         session.emit(Format::Flat, &mut attribute);

@@ -150,9 +150,9 @@ impl Sync {
         }
         let serves = self.kernel.is_some();
         let reports = self.peers.iter().filter(|_| serves);
-        let reports = reports.map(|peer| peer.report(peer.silent_at(period) <= now));
-        let length = hello.write(self.node, self.number, reports, room);
         let is_silent = |peer: &super::Peer| peer.silent_at(period) <= now;
+        let reports = reports.map(|peer| peer.report(is_silent(peer)));
+        let length = hello.write(self.node, self.number, reports, room);
         let pause = match hello.is_calling || self.peers.iter().any(is_silent) {
             true => CALL.min(period),
             false => period,

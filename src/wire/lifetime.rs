@@ -162,7 +162,7 @@ fn progress(update: &Update) -> (u8, std::cmp::Reverse<u8>) {
 #[cfg(test)]
 mod tests {
     use super::super::netlink::{Attribute, put_attribute};
-    use super::super::session::{Format, Session};
+    use super::super::session::{Format, Session, example};
     use super::*;
     use proptest::prelude::*;
 
@@ -179,14 +179,11 @@ mod tests {
 
     fn copy(protocol: Protocol, state: State, timer: Timer, expiration: u32) -> Update {
         let session = Session {
-            source6: ("2001:db8::1".parse().unwrap(), 40_000),
-            destination6: None,
-            source4: "192.0.2.1:61001".parse().unwrap(),
-            destination4: "198.51.100.7:443".parse().unwrap(),
             protocol,
             state,
             timer,
             expiration,
+            ..example()
         };
         let mut attribute = Vec::new();
         session.emit(Format::Flat, &mut attribute);

@@ -377,6 +377,37 @@ pub fn sessions(
         .map(move |attribute| attribute.and_then(|found| Session::parse(found.value, format)))
 }
 
+/// Keeps those pieces of `size` bytes that `is_kept` wants, moved together at the start of `contents`, in
+/// their order. Returns their bytes.
+pub fn retain(contents: &mut [u8], size: usize, mut is_kept: impl FnMut(&[u8]) -> bool) -> usize {
+    let mut left = 0;
+    let whole = contents.len() - contents.len() % size;
+    for at in (0..whole).step_by(size) {
+        if is_kept(&contents[at..at + size]) {
+            if left != at {
+                contents.copy_within(at..at + size, left);
+            }
+            left += size;
+        }
+    }
+    left
+}
+
+/// One for tests.
+#[cfg(test)]
+pub fn example() -> Session {
+    Session {
+        source6: (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 40_000),
+        destination6: None,
+        source4: SocketAddrV4::new([192, 0, 2, 1].into(), 61_001),
+        destination4: SocketAddrV4::new([198, 51, 100, 7].into(), 443),
+        protocol: Protocol::Udp,
+        state: State::Established,
+        timer: Timer::Established,
+        expiration: 300_000,
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;

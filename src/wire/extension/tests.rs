@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::Standing;
 use crate::wire::page::Key;
-use crate::wire::session::{Format, Protocol, Session, State, Timer};
+use crate::wire::session::{Format, Protocol, example as session};
 
 const NODE: Node = 0x1234_5678;
 
@@ -80,18 +80,8 @@ fn the_datagram_in_the_documentation_is_a_session_with_a_trailer() {
         number: 7,
     };
     assert_eq!(Datagram::of(&bytes), Datagram::Numbered(40, header));
-    let session = Session {
-        source6: ("2001:db8::1".parse().unwrap(), 40_000),
-        destination6: None,
-        source4: "192.0.2.1:61001".parse().unwrap(),
-        destination4: "198.51.100.7:443".parse().unwrap(),
-        protocol: Protocol::Udp,
-        state: State::Established,
-        timer: Timer::Established,
-        expiration: 300_000,
-    };
     let mut written = Vec::new();
-    session.emit(Format::Flat, &mut written);
+    session().emit(Format::Flat, &mut written);
     written.extend(header.to_bytes());
     if cfg!(target_endian = "little") {
         assert_eq!(written, bytes);
