@@ -55,6 +55,11 @@ impl Kind {
         }
     }
 
+    /// Whether it numbers what it sends, and joins those who do.
+    pub fn extends(self) -> bool {
+        self == Self::Ours
+    }
+
     /// The one of that name.
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

@@ -1,6 +1,7 @@
 //! Two routers with a daemon each, and a stand-in for the kernel module at each.
 
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -11,6 +12,7 @@ use jool_simulated::server::{Forger, Kernel};
 use jool_simulated::{message, requests, sample, shim};
 use joold::wire::jool::{Command as JoolCommand, Version};
 use joold::wire::request::Plain;
+use serde_json::Value;
 
 use crate::compile::Compiled;
 use crate::contender::Contender;
@@ -81,11 +83,16 @@ impl Stage {
     /// # Errors
     /// What does not work, and where.
     pub fn new(contender: &Contender, place: Place, compiled: &Compiled) -> Result<Self, String> {
-        let (j, k) = pair(Version::SUPPORTED).map_err(|error| error.to_string())?;
-        let set = |node| Router::new(node, contender, place, compiled);
+        let (mut j, mut k) = pair(Version::SUPPORTED).map_err(|error| error.to_string())?;
+        let start = |node: &mut Node| start(node, contender, place, compiled);
+        let (j_shared, k_shared) = (start(&mut j)?, start(&mut k)?);
+        if contender.kind.extends() {
+            wait_for_the_other(&j)?;
+            wait_for_the_other(&k)?;
+        }
         Ok(Self {
-            j: set(j)?,
-            k: set(k)?,
+            j: Router::new(j, j_shared, place, compiled)?,
+            k: Router::new(k, k_shared, place, compiled)?,
         })
     }
 
@@ -96,28 +103,8 @@ impl Stage {
 }
 
 impl Router {
-    fn new(
-        mut node: Node,
-        contender: &Contender,
-        place: Place,
-        compiled: &Compiled,
-    ) -> Result<Self, String> {
-        let shared = Shared::new().map_err(|error| format!("no file in memory: {error}"))?;
-        let path = shared.path().to_string_lossy().into_owned();
-        let program = contender.program(&node.kernel);
-        let program = match place {
-            Place::Inside => program
-                .preload(&compiled.inside)
-                .variable("JOOL_BENCH_SHARED", &path),
-            Place::Beside => program.variable(shim::ASYNCHRONOUS, "1"),
-        };
-        let configuration = Configuration {
-            netsocket: contender.netsocket(node.side),
-            modsocket: None,
-            statistics: Some(STATISTICS.to_string()),
-        };
-        node.start_and_wait(&program, &configuration)
-            .map_err(|why| format!("{}: {why}", contender.kind.name()))?;
+    /// Of a node whose daemon runs.
+    fn new(node: Node, shared: Shared, place: Place, compiled: &Compiled) -> Result<Self, String> {
         let (template, single) = (template(&node, FULL), template(&node, 1));
         let Node {
             daemon,
@@ -193,6 +180,50 @@ impl Router {
             kernel.multicast(batch);
         }
     }
+}
+
+/// Starts a daemon. What it shares with the stand-in.
+fn start(
+    node: &mut Node,
+    contender: &Contender,
+    place: Place,
+    compiled: &Compiled,
+) -> Result<Shared, String> {
+    let shared = Shared::new().map_err(|error| format!("no file in memory: {error}"))?;
+    let path = shared.path().to_string_lossy().into_owned();
+    let program = contender.program(&node.kernel);
+    let program = match place {
+        Place::Inside => program
+            .preload(&compiled.inside)
+            .variable("JOOL_BENCH_SHARED", &path),
+        Place::Beside => program.variable(shim::ASYNCHRONOUS, "1"),
+    };
+    let configuration = Configuration {
+        netsocket: contender.netsocket(node.side),
+        modsocket: None,
+        statistics: Some(STATISTICS.to_string()),
+    };
+    node.start_and_wait(&program, &configuration)
+        .map_err(|why| format!("{}: {why}", contender.kind.name()))?;
+    Ok(shared)
+}
+
+/// Waits until a node's daemon has heard that the other one is in sync. What comes from one that has hardly
+/// started is compared with the kernel's table, which is not what a burst is about.
+fn wait_for_the_other(node: &Node) -> Result<(), String> {
+    let daemon = node.daemon.as_ref().ok_or("no daemon")?;
+    let socket = daemon.control_socket();
+    jool_simulated::wait::for_some("the other daemon to be in sync", || {
+        let status: Value = serde_json::from_str(&status(&socket).ok()?).ok()?;
+        (status["peers"][0]["standing"] == "in sync").then_some(())
+    })
+}
+
+/// What a daemon tells of itself.
+fn status(socket: &Path) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.write_all(b"status\n")?;
+    io::read_to_string(stream)
 }
 
 /// Ends the simulated kernel and puts the stand-in in its place.
