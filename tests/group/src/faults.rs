@@ -130,12 +130,7 @@ impl World {
 
     fn lose_power(&mut self, node: usize, long: Duration) {
         self.say(|_| format!("{node} loses power"));
-        // Of several losses in a moment, the last ones are told three seconds later.
-        let lost = self.nodes[node]
-            .daemon
-            .as_ref()
-            .and_then(|daemon| daemon.joold()?.lost);
-        let has_lost = lost.is_some_and(|lost| self.base + self.now < lost + 3 * SECOND);
+        let has_lost = self.lost_lately(node).is_some();
         // Of a daemon that dies before its table was read for the first time, nobody takes others' tables for what
         // it may have told: one that dies over and over would have all of them read each time.
         let has_just_begun = self.now < self.nodes[node].without_daemon.1 + SECOND;
@@ -146,6 +141,18 @@ impl World {
         (self.nodes[node].kernel, self.nodes[node].daemon) = (None, None);
         self.at(self.now + long, Event::Restore(Restore::Power(node)));
         self.fail_over(node, 0.9);
+    }
+
+    /// When its daemon lost messages of the kernel, if it may still have to tell somebody of that: of several
+    /// losses in a moment, the last ones are told three seconds later.
+    fn lost_lately(&self, node: usize) -> Option<Duration> {
+        let heard = match self.blocked[node].contains(&true) {
+            true => self.nodes[node].unheard.0,
+            false => self.now,
+        };
+        let daemon = self.nodes[node].daemon.as_ref()?;
+        let lost = daemon.joold()?.lost?.saturating_duration_since(self.base);
+        (heard < lost + 3 * SECOND).then_some(lost)
     }
 
     fn overrun(&mut self, node: usize) {
@@ -166,7 +173,9 @@ impl World {
                 let cut = sides[from] != sides[to] && (sides[from] || !is_one_way);
                 if cut && !self.blocked[from][to] {
                     if !self.blocked[from].contains(&true) {
-                        self.nodes[from].unheard.0 = self.now;
+                        // It has yet to tell that it lost something before.
+                        let lost = self.lost_lately(from);
+                        self.nodes[from].unheard.0 = lost.unwrap_or(self.now);
                     }
                     self.blocked[from][to] = true;
                     links.push((from, to));
