@@ -11,9 +11,9 @@ pub enum Check {
     TablesAreEqual,
     /// The same of what no timer tells apart (see [`joold::wire::lifetime`]): incoming SYNs, of which a copy
     /// does not tell when it was used last; sessions that two routers used within a moment; connections
-    /// that were reset and established again within one; those whose packets a router has missed for as
-    /// long as they live. And of sessions that have ended, and of those whose router lost its table before
-    /// all others had been told of them, or right after.
+    /// that were reset and established again within one, or while a daemon was not run; those whose packets
+    /// a router has missed for as long as they live. And of sessions that have ended, and of those whose
+    /// router lost its table before all others had been told of them, or right after.
     UncertainAreEqual,
     /// Nothing that a daemon adds makes a session older.
     NothingGrowsOlder,

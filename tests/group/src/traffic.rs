@@ -42,7 +42,11 @@ impl World {
         self.uses.add(id, now);
         let dies = self.dies(router, id);
         let resets = stage.0 == State::Transitory;
-        let way = self.setting.way();
+        let pauses = self.nodes.iter().map(|node| node.paused_until);
+        let way = (
+            self.setting.way(),
+            milliseconds(pauses.max().unwrap_or_default()),
+        );
         self.users[id] = Some(User::next(self.users[id], router, now, dies, resets, way));
         self.report.packets += 1;
         if stage.1 == Timer::IncomingSyn {

@@ -23,14 +23,15 @@ pub struct User {
 }
 
 impl User {
-    /// The next one uses it. A copy is on its way for up to `way` milliseconds.
+    /// The next one uses it. A copy is on its way for up to `way` milliseconds, and waits until `awake` where a
+    /// daemon is not run.
     pub fn next(
         user: Option<Self>,
         router: usize,
         at: i64,
         dies: Option<i64>,
         resets: bool,
-        way: i64,
+        (way, awake): (i64, i64),
     ) -> Self {
         let other = match user {
             Some(user) if user.router == router => user.other,
@@ -49,7 +50,7 @@ impl User {
             dies,
             resets,
             turned,
-            is_blurred: turned.is_some_and(|turned| at - turned <= same),
+            is_blurred: turned.is_some_and(|turned| at - turned.max(awake) <= same),
         }
     }
 
