@@ -1,10 +1,14 @@
 //! `jooldctl follow`: sessions as they pass through the daemon, until a signal or a reader who has enough ends
 //! it, or the daemon does.
 
+mod attentive;
 mod line;
 mod wanted;
 
 use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::AsRawFd;
+
+use attentive::Attentive;
 
 use super::ask::Server;
 use crate::ctlsocket::{self, Frame, GREETING, Strange};
@@ -27,17 +31,24 @@ pub(super) fn run(server: &Server<'_>, wanted: &Wanted) -> Result<(), Failure> {
         Some(first) => first.to_vec(),
         None => return Err(refused(server, &answer)),
     };
-    let mut out = BufWriter::with_capacity(ROOM, io::stdout().lock());
-    match print_all(socket, first, wanted, &mut out) {
+    let stdout = io::stdout().lock();
+    let stream = Attentive::new(socket, stdout.as_raw_fd())
+        .map_err(|error| Failure::system("cannot wait for what passes", &error))?;
+    let mut out = BufWriter::with_capacity(ROOM, stdout);
+    match print_all(stream, first, wanted, &mut out) {
         Ok(()) => Err(ended(server)),
         Err(End::Strange) => Err(server.strange("what no joold sends")),
+        // Whoever reads has enough.
+        Err(End::Unread(error) | End::Unwritten(error))
+            if error.kind() == io::ErrorKind::BrokenPipe =>
+        {
+            Ok(())
+        }
         Err(End::Unread(error)) => Err(Failure::unavailable(format!(
             "cannot hear the joold at {} any more: {}",
             server.path().display(),
             words(&error)
         ))),
-        // Whoever reads has enough.
-        Err(End::Unwritten(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(End::Unwritten(error)) => {
             Err(Failure::system("cannot write to standard output", &error))
         }
