@@ -83,6 +83,7 @@ impl World {
 
     /// What holds at any time.
     pub fn check(&mut self) {
+        self.settle();
         for node in 0..self.nodes.len() {
             self.check_memory(node);
             self.check_announced(node);
@@ -91,6 +92,17 @@ impl World {
                 self.report.fail(Check::TalkIsBounded, self.now, || {
                     format!("{node} said {control} hellos, asks and pulls, {bulk} others")
                 });
+            }
+        }
+    }
+
+    /// What all have alike is certain again.
+    fn settle(&mut self) {
+        let all: Vec<_> = (0..self.nodes.len()).collect();
+        for id in 0..self.owners.len() {
+            let have = |&node: &usize| self.dies(node, id).is_some();
+            if self.uncertain[id] && all.iter().all(have) && self.is_equal(id, &all) {
+                self.uncertain[id] = false;
             }
         }
     }
