@@ -4,7 +4,7 @@
 //! was held, or waited in a kernel's queue, comes after newer ones of the other. Whoever told the newer
 //! one does not take the older one, and tells its own again for the sake of all others who heard both.
 
-use super::{NONE, Refreshes};
+use super::{NEVER, Refreshes};
 use crate::wire::lifetime::{Timeouts, WAIT, idle, is_further, is_later};
 use crate::wire::session::Timer;
 use crate::wire::update::Update;
@@ -40,8 +40,7 @@ impl Refreshes {
     /// Another router tells `theirs`. What is late is compared with the own by everybody who hears it, so
     /// that nothing has to be told again.
     pub fn hear(&mut self, now: u64, theirs: &Update, timeouts: &Timeouts, is_late: bool) -> Heard {
-        let chain = self.chain_of(&theirs.body);
-        let Some(at) = self.find(chain, theirs) else {
+        let Some(at) = self.find(theirs.body.hash(self.seed), theirs) else {
             return Heard::New;
         };
         if !self.entries[at].is_known {
@@ -73,7 +72,7 @@ impl Refreshes {
     /// When the kernel reported it last.
     fn reported(&self, at: usize) -> u64 {
         let entry = &self.entries[at];
-        let after = Some(entry.held_after).filter(|&after| after != NONE);
+        let after = Some(entry.held_after).filter(|&after| after != NEVER);
         entry.told + u64::from(after.unwrap_or_default())
     }
 
@@ -81,7 +80,7 @@ impl Refreshes {
     fn as_of(&self, now: u64, at: usize) -> Update {
         let entry = &self.entries[at];
         let expiration = match entry.held_after {
-            NONE => entry.told_expiration,
+            NEVER => entry.told_expiration,
             _ => entry.expiration,
         };
         let elapsed = now.saturating_sub(self.reported(at));
@@ -106,7 +105,7 @@ impl Refreshes {
 
     /// Tells an update again in an eighth of a window, if it is not held anyway.
     fn restate(&mut self, now: u64, at: usize, ours: &Update) {
-        if self.entries[at].held_after != NONE || ours.expiration == 0 {
+        if self.entries[at].held_after != NEVER || ours.expiration == 0 {
             return;
         }
         // Of what was told long ago, another router may have told more that was lost on its way here.
@@ -120,7 +119,7 @@ impl Refreshes {
         let since = self.window - self.window / 8;
         let entry = &mut self.entries[at];
         entry.told = now.saturating_sub(since);
-        entry.held_after = (now - entry.told) as u32;
+        entry.held_after = (now - entry.told) as u16;
         (entry.told_expiration, entry.expiration) = (ours.expiration, ours.expiration);
         self.held += 1;
         self.restated += 1;

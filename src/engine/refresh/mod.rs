@@ -12,17 +12,19 @@
 //! and has nothing held; if all have, it passes without a place, unmerged.
 
 mod hearing;
+mod link;
 
 pub use hearing::Heard;
+use link::Link;
 
 use crate::wire::update::{Body, Destination6, Update};
 
 /// How many sessions have a place, and how long a window is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// In milliseconds; at least 1.
+    /// In milliseconds, 1 to 65534.
     pub window: u32,
-    /// At least 1.
+    /// At least 1, and less than two millions.
     pub sessions: usize,
 }
 
@@ -48,8 +50,12 @@ const TOLD: usize = MOMENTS;
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
-/// One session.
+/// Of a session with nothing held: see [`Entry::held_after`].
+const NEVER: u16 = u16::MAX;
+
+/// One session, in one line of the processor's cache.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Entry {
     body: Body,
     /// When the peers were told last.
@@ -58,12 +64,12 @@ struct Entry {
     told_expiration: u32,
     /// The lifetime that the kernel reported last.
     expiration: u32,
-    /// How long after `told` that was; [`NONE`] if nothing is held.
-    held_after: u32,
+    /// How long after `told` that was; [`NEVER`] if nothing is held.
+    held_after: u16,
     /// Whether the kernel has reported it: the one before may have, and this one not have it.
     is_known: bool,
     /// The next with the same hash.
-    chain: u32,
+    chain: Link,
     before: u32,
     after: u32,
 }
@@ -73,9 +79,9 @@ const VACANT: Entry = Entry {
     told: 0,
     told_expiration: 0,
     expiration: 0,
-    held_after: NONE,
+    held_after: NEVER,
     is_known: false,
-    chain: NONE,
+    chain: Link::NONE,
     before: NONE,
     after: NONE,
 };
@@ -103,7 +109,7 @@ pub struct Refreshes {
     /// What only the nested format has, by the same index; empty in the flat one.
     destinations: Vec<Destination6>,
     sessions: usize,
-    chains: Box<[u32]>,
+    chains: Box<[Link]>,
     lists: [List; MOMENTS + 1],
     /// Which of the lists by moment have something, a bit each.
     occupied: u64,
@@ -118,8 +124,8 @@ impl Refreshes {
     /// Takes all the memory that it will ever have. `seed` should be hard to guess, or clients of
     /// the NAT64 could choose sessions that make this slow.
     pub fn new(limits: Limits, seed: u64) -> Self {
-        let window = u64::from(limits.window.max(1));
-        let sessions = limits.sessions.clamp(1, NONE as usize);
+        let window = u64::from(limits.window.clamp(1, u32::from(NEVER) - 1));
+        let sessions = limits.sessions.clamp(1, Link::PLACES);
         Self {
             window,
             shift: (window / STEPS).checked_ilog2().unwrap_or_default(),
@@ -127,9 +133,8 @@ impl Refreshes {
             entries: Vec::with_capacity(sessions),
             destinations: Vec::with_capacity(sessions),
             sessions,
-            // Four times as many as sessions, so that few have more than one: following a chain
-            // costs more than all else here.
-            chains: vec![NONE; 4 * sessions.next_power_of_two()].into_boxed_slice(),
+            // Four times as many as sessions, so that few have more than one.
+            chains: vec![Link::NONE; 4 * sessions.next_power_of_two()].into_boxed_slice(),
             lists: [EMPTY; MOMENTS + 1],
             occupied: 0,
             swept: 0,
@@ -166,9 +171,9 @@ impl Refreshes {
 
     /// The kernel reports `update`.
     pub fn offer(&mut self, now: u64, update: &Update) -> Verdict {
-        let chain = self.chain_of(&update.body);
-        let Some(at) = self.find(chain, update) else {
-            self.admit(now, chain, update);
+        let hash = update.body.hash(self.seed);
+        let Some(at) = self.find(hash, update) else {
+            self.admit(now, hash, update);
             return Verdict::Pass;
         };
         self.entries[at].is_known = true;
@@ -206,7 +211,7 @@ impl Refreshes {
     }
 
     fn hold(&mut self, now: u64, at: usize, update: &Update) {
-        if self.entries[at].held_after == NONE {
+        if self.entries[at].held_after == NEVER {
             self.unlink(TOLD, at);
             if self.deadline().is_none_or(|due| due > now) {
                 self.swept = now >> self.shift;
@@ -218,16 +223,16 @@ impl Refreshes {
         }
         let entry = &mut self.entries[at];
         entry.expiration = update.expiration;
-        // Less than a window, which has 32 bits.
-        entry.held_after = (now - entry.told) as u32;
+        // Less than a window.
+        entry.held_after = (now - entry.told) as u16;
     }
 
     /// Takes a session out of its list; tells whether it had something held.
     fn release(&mut self, at: usize) -> bool {
-        let holds = self.entries[at].held_after != NONE;
+        let holds = self.entries[at].held_after != NEVER;
         if holds {
             self.unlink(self.moment_of(at), at);
-            self.entries[at].held_after = NONE;
+            self.entries[at].held_after = NEVER;
             self.held -= 1;
         } else {
             self.unlink(TOLD, at);
@@ -284,7 +289,7 @@ impl Refreshes {
     /// Forgets all sessions; returns how many of them held something.
     pub fn clear(&mut self) -> usize {
         let held = self.held;
-        self.chains.fill(NONE);
+        self.chains.fill(Link::NONE);
         self.lists = [EMPTY; MOMENTS + 1];
         self.entries.clear();
         self.destinations.clear();
@@ -292,18 +297,18 @@ impl Refreshes {
         held
     }
 
-    fn chain_of(&self, body: &Body) -> usize {
-        body.hash(self.seed) as usize & (self.chains.len() - 1)
+    fn chain_of(&self, hash: u64) -> usize {
+        hash as usize & (self.chains.len() - 1)
     }
 
-    fn find(&self, chain: usize, update: &Update) -> Option<usize> {
-        let mut next = self.chains[chain];
-        while next != NONE {
-            let at = next as usize;
-            if self.is_session_of(at, update) {
+    fn find(&self, hash: u64, update: &Update) -> Option<usize> {
+        let mut link = self.chains[self.chain_of(hash)];
+        while !link.ends(hash) {
+            let at = link.place();
+            if link.fits(hash) && self.is_session_of(at, update) {
                 return Some(at);
             }
-            next = self.entries[at].chain;
+            link = self.entries[at].chain;
         }
         None
     }
@@ -316,7 +321,7 @@ impl Refreshes {
     }
 
     /// Gives a new session a place, if there is one.
-    fn admit(&mut self, now: u64, chain: usize, update: &Update) {
+    fn admit(&mut self, now: u64, hash: u64, update: &Update) {
         let at = if self.entries.len() < self.sessions {
             self.entries.push(VACANT);
             self.destinations.extend(update.destination6);
@@ -331,28 +336,29 @@ impl Refreshes {
             *own = new;
         }
         self.entries[at].is_known = true;
-        self.entries[at].chain = self.chains[chain];
-        self.chains[chain] = at as u32;
+        let chain = self.chain_of(hash);
+        let first = &mut self.chains[chain];
+        self.entries[at].chain = *first;
+        *first = Link::to(at, hash, *first);
         self.tell(now, at, update);
     }
 
     fn evict(&mut self, at: usize) -> usize {
         self.release(at);
         let entry = self.entries[at];
-        let chain = self.chain_of(&entry.body);
-        let first = &mut self.chains[chain];
-        if *first == at as u32 {
-            *first = entry.chain;
+        let chain = self.chain_of(entry.body.hash(self.seed));
+        let mut link = self.chains[chain];
+        if link.place() == at {
+            self.chains[chain] = entry.chain;
             return at;
         }
-        let mut next = *first;
-        while next != NONE {
-            let link = &mut self.entries[next as usize].chain;
-            if *link == at as u32 {
-                *link = entry.chain;
+        while link != Link::NONE {
+            let next = &mut self.entries[link.place()].chain;
+            if next.place() == at {
+                *next = entry.chain;
                 break;
             }
-            next = *link;
+            link = *next;
         }
         at
     }
