@@ -96,12 +96,15 @@ impl World {
         }
     }
 
-    /// What all have alike is certain again.
+    /// What all have as its last user left it is certain again.
     fn settle(&mut self) {
-        let all: Vec<_> = (0..self.nodes.len()).collect();
         for id in 0..self.owners.len() {
-            let have = |&node: &usize| self.dies(node, id).is_some();
-            if self.uncertain[id] && all.iter().all(have) && self.is_equal(id, &all) {
+            let last = self.users[id].map(|user| user.at);
+            let has_it = |node: &Node| {
+                let kernel = node.kernel.as_ref();
+                last.is_some() && kernel.and_then(|kernel| kernel.reflects(id)) == last
+            };
+            if self.uncertain[id] && self.nodes.iter().all(has_it) {
                 self.uncertain[id] = false;
             }
         }
@@ -181,7 +184,8 @@ impl World {
         let kernel = self.nodes[router].kernel.as_ref();
         let used = kernel.and_then(|kernel| kernel.reflects(told.id));
         let lately = self.now.saturating_sub(ANNOUNCED).max(told.when);
-        let began = kernel.and_then(|kernel| kernel.began(told.id));
+        let kernels = self.nodes.iter().filter_map(|node| node.kernel.as_ref());
+        let began = kernels.filter_map(|kernel| kernel.began(told.id)).max();
         used > Some(milliseconds(lately)) || began > Some(milliseconds(told.when))
     }
 
