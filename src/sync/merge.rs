@@ -4,10 +4,13 @@
 //! kernel may have had later news of its sessions, from its own packets or from others. The kernel's own
 //! table is the one memory of that which is always there, and right.
 
-use crate::wire::lifetime::{Timeouts, idle, is_later};
+use crate::wire::lifetime::{Timeouts, idle, is_further, is_later};
 use crate::wire::page::Key;
 use crate::wire::session::{Format, Protocol};
 use crate::wire::update::Update;
+
+/// How often the kernel looks for sessions whose time is up, in milliseconds.
+const CLEANING: u32 = 2_000;
 
 /// The kernel's table, as it can be read.
 pub trait Table {
@@ -46,11 +49,8 @@ pub fn keep_later(
     let mut kept = Vec::with_capacity(theirs.len());
     for (protocol, key, update) in theirs {
         let own = window.find(protocol, key, table)?;
-        // One whose time is up goes when the kernel looks next, and what came after it should stay: an
-        // incoming SYN, which counts for less than all else.
-        let follows =
-            |own: &Update| own.expiration == 0 && idle(&update, timeouts) < idle(own, timeouts);
-        if own.is_none_or(|own| follows(&own) || is_later(&update, &own, timeouts)) {
+        let is_kept = |own| follows(&update, &own, timeouts) || is_later(&update, &own, timeouts);
+        if own.is_none_or(is_kept) {
             kept.push(update);
         }
     }
@@ -58,6 +58,17 @@ pub fn keep_later(
         update.write(format, place);
     }
     Some(kept.len() * size)
+}
+
+/// Whether `theirs` should stay when `own` goes, whose time is up: an incoming SYN that came after it, too, which
+/// counts for less than all else.
+fn follows(theirs: &Update, own: &Update, timeouts: &Timeouts) -> bool {
+    // For how long the time has been up, it does not tell. One that went on is not given up for that.
+    let unseen = match is_further(theirs, own) {
+        true => CLEANING,
+        false => 0,
+    };
+    own.expiration == 0 && idle(theirs, timeouts) < idle(own, timeouts).saturating_add(unseen)
 }
 
 /// The page that was read last.
@@ -120,5 +131,73 @@ impl Table for Empty {
         _: &mut dyn FnMut(Key, Update),
     ) -> Option<Option<Key>> {
         Some(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::session::{Session, State, Timer, example};
+
+    const TIMEOUTS: Timeouts = Timeouts {
+        tcp_established: 30_000,
+        tcp_transitory: 8_000,
+        udp: 12_000,
+        icmp: 6_000,
+    };
+
+    /// A table with one session.
+    struct One(Update);
+
+    impl Table for One {
+        fn page(
+            &mut self,
+            protocol: Protocol,
+            _: Option<Key>,
+            take: &mut dyn FnMut(Key, Update),
+        ) -> Option<Option<Key>> {
+            if self.0.body.protocol() == protocol as u8 {
+                take(Key::from(&self.0.body), self.0);
+            }
+            Some(None)
+        }
+    }
+
+    fn tcp(state: State, timer: Timer, expiration: u32) -> Vec<u8> {
+        let session = Session {
+            protocol: Protocol::Tcp,
+            state,
+            timer,
+            expiration,
+            ..example()
+        };
+        let mut bytes = Vec::new();
+        session.emit(Format::Flat, &mut bytes);
+        bytes
+    }
+
+    /// Whether `theirs` is kept where the kernel has `own`.
+    fn is_kept(mut theirs: Vec<u8>, own: &[u8]) -> bool {
+        let mut table = One(Update::read(own, Format::Flat).unwrap());
+        keep_later(&mut theirs, Format::Flat, &TIMEOUTS, &mut table) == Some(theirs.len())
+    }
+
+    #[test]
+    fn one_whose_time_is_up_takes_nothing_with_it_that_came_after() {
+        let ended = tcp(State::V6Init, Timer::Transitory, 0);
+        let went_on = |idle: u32| tcp(State::Established, Timer::Established, 30_000 - idle);
+        assert!(is_kept(went_on(7_000), &ended));
+        // Its time may have been up for as long as the kernel has not looked.
+        assert!(is_kept(went_on(8_500), &ended));
+        assert!(!is_kept(went_on(10_500), &ended));
+        let syn = tcp(State::V4Init, Timer::IncomingSyn, 3_000);
+        assert!(is_kept(syn, &ended));
+    }
+
+    #[test]
+    fn a_connection_that_was_closed_and_whose_time_is_up_does_not_come_back() {
+        let closed = tcp(State::BothFinReceived, Timer::Transitory, 0);
+        let before = tcp(State::Established, Timer::Established, 30_000 - 8_500);
+        assert!(!is_kept(before, &closed));
     }
 }
