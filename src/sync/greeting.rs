@@ -1,6 +1,6 @@
 //! What a node says of itself.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Sync;
 use super::gone::Last;
@@ -14,6 +14,9 @@ use crate::wire::extension::{Hello, Reports};
 
 /// So many hellos in a row are not overtaken by one.
 const MOST_OVERTAKEN: u8 = 4;
+
+/// For how long a daemon may not notice that its instance is another one, and give that one's table.
+const UNNOTICED: Duration = Duration::from_secs(4);
 
 /// What has become of a node's table since it said hello before.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,8 @@ struct Change {
     lost: Option<u32>,
     /// Whether it is gone before it was read for the first time.
     is_unread: bool,
+    /// Up to which number it was read a moment ago, if it may have been another instance's by then.
+    doubtful: Option<u32>,
 }
 
 impl Sync {
@@ -44,7 +49,7 @@ impl Sync {
         self.peers[index].remember(&hello);
         let arrival = self.peers[index].received.announced(number);
         self.lack(now, index, arrival);
-        let Some(change) = self.peers[index].take_hello(hello, &reports) else {
+        let Some(change) = self.peers[index].take_hello(now, hello, &reports) else {
             // What it tells is not so any more.
             return Ok(());
         };
@@ -113,6 +118,10 @@ impl Sync {
         if let Some(up_to) = change.lost {
             self.seek(now, index, up_to, Some(holes));
         }
+        if let Some(up_to) = change.doubtful {
+            let before = self.peers[index].has_table().then_some(holes);
+            self.seek(now, index, up_to, before);
+        }
     }
 }
 
@@ -122,17 +131,20 @@ fn is_without_kernel(hello: &Hello) -> bool {
 
 impl Peer {
     /// It says hello. Nothing if a later one has overtaken that.
-    fn take_hello(&mut self, hello: Hello, reports: &Reports<'_>) -> Option<Change> {
+    fn take_hello(&mut self, now: Instant, hello: Hello, reports: &Reports<'_>) -> Option<Change> {
         if !self.may_have(hello.holes) {
             return None;
         }
         let before = self.hello;
         let had_table = self.has_table();
         let is_other = before.is_some_and(|told| told.instances != hello.instances);
-        if is_other || is_without_kernel(&hello) {
+        let is_replaced = is_other || is_without_kernel(&hello);
+        if is_replaced {
             // Its table lacks what it told until now.
             self.told_of_another = Some(self.received.high());
         }
+        let read = self.read.filter(|&(when, _)| now < when + UNNOTICED);
+        self.read = read.filter(|_| !is_replaced);
         let was_read = self.need.is_none() || self.covered.is_some();
         let needed = self.need.map(|need| need.up_to);
         let needed = self.unconfirmed.take().or(needed);
@@ -149,7 +161,8 @@ impl Peer {
             needed,
             given_up,
             lost: (self.told_of_another).filter(|_| lacks_of_another && given_up > 0),
-            is_unread: had_table && !was_read && (is_other || is_without_kernel(&hello)),
+            is_unread: had_table && !was_read && is_replaced,
+            doubtful: read.filter(|_| is_replaced).map(|(_, up_to)| up_to),
         })
     }
 

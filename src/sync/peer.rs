@@ -83,6 +83,8 @@ pub struct Peer {
     pub covered: Option<u32>,
     /// How far that was read.
     pub reading: Option<Reading>,
+    /// When it was read to its end last, and what the node had sent when that began.
+    pub read: Option<(Instant, u32)>,
     /// Whether that was begun anew: it will not be another time, or it would never come to its end.
     began_anew: bool,
     /// Since when something is lacking that it can repeat.
@@ -126,6 +128,7 @@ impl Peer {
             unconfirmed: None,
             covered: None,
             reading: None,
+            read: None,
             began_anew: false,
             lacking_since: None,
             asking: Asking::default(),

@@ -80,7 +80,7 @@ impl Sync {
         let all = reading.parts >= u32::from(giving::WINDOW) || reading.is_at_the_last();
         self.pulling.came(now, part.node, all, jitter);
         if progress == Progress::Done {
-            self.finish(index);
+            self.finish(now, index);
             self.pulling.end();
             self.plan(now);
         }
@@ -88,13 +88,14 @@ impl Sync {
 
     /// A table was read to its end: it had all that its node had sent when that began, and all that the
     /// node had of others.
-    fn finish(&mut self, index: usize) {
+    fn finish(&mut self, now: Instant, index: usize) {
         let peer = &mut self.peers[index];
         let Some(reading) = peer.end_reading().filter(|reading| !reading.is_outdated) else {
             return;
         };
         let news = News::TableRead(peer.node, peer.source, reading.sessions);
         peer.has_read(reading.number, reading.holes);
+        peer.read = Some((now, reading.number));
         if self.has_all_of_the_gone(&reading.reports) {
             for report in reading.reports.into_iter().filter(Report::is_whole) {
                 // One that has not said hello may have more of those who are gone.

@@ -428,3 +428,25 @@ fn of_a_node_that_has_just_lost_its_table_nothing_is_needed() {
     scene.hello(OTHER, 5, Standing::WithoutKernel);
     assert!(!scene.needs(OTHER));
 }
+
+#[test]
+fn a_table_that_may_have_been_another_instances_when_it_was_read_is_read_elsewhere() {
+    const OTHER: Node = 8;
+    let is_read_elsewhere = |pause: u64, is_other: bool, standing| {
+        let mut scene = Scene::new();
+        scene.hello(PEER, 5, Standing::InSync);
+        scene.table(PEER);
+        scene.hello_with(OTHER, 5, Standing::InSync, &[(PEER, 5, 0)]);
+        scene.table(OTHER);
+        assert!(!scene.needs(PEER) && !scene.needs(OTHER));
+        scene.said(Duration::from_secs(pause));
+        scene.instances += u8::from(is_other);
+        scene.holes(PEER, standing, u32::from(is_other));
+        scene.needs(OTHER)
+    };
+    assert!(is_read_elsewhere(2, false, Standing::WithoutKernel));
+    assert!(is_read_elsewhere(2, true, Standing::Joining));
+    assert!(!is_read_elsewhere(2, false, Standing::InSync));
+    // It would have noticed by then.
+    assert!(!is_read_elsewhere(5, false, Standing::WithoutKernel));
+}

@@ -147,7 +147,8 @@ impl World {
                     }
                 }
                 Some((number, told)) => {
-                    let check = match told.is_certain && !self.uncertain[told.id] {
+                    let is_open = self.uncertain[told.id] || self.untold[told.id];
+                    let check = match told.is_certain && !is_open {
                         true => Check::InSyncLacksNothing,
                         false => Check::InSyncLacksNothingUncertain,
                     };
