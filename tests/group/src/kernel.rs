@@ -34,8 +34,8 @@ const NO_INSTANCE: i32 = 3;
 pub struct Replaced {
     /// Which session.
     pub id: Id,
-    /// When the use was that the replaced copy reflected; nothing if there was none, or it could not
-    /// tell.
+    /// When the use was that the replaced copy reflected; nothing if there was none, or its time was up, or it
+    /// could not tell.
     pub before: Option<i64>,
     /// The same of the copy that came.
     pub after: i64,
@@ -226,7 +226,7 @@ impl Kernel {
         let (mut out, mut replaced) = (Vec::new(), Vec::new());
         for request in netlink::Messages::new(requests).map_while(Result::ok) {
             let added = added(&request);
-            let before: Vec<_> = added.iter().map(|&(id, _)| self.certain(id)).collect();
+            let before: Vec<_> = added.iter().map(|&(id, _)| self.certain(id, now)).collect();
             for &(id, _) in &added {
                 if self.find(id).is_none() {
                     set(&mut self.appeared, id, Some(milliseconds(now)));
@@ -241,9 +241,11 @@ impl Kernel {
         (out, replaced)
     }
 
-    /// What a session reflects, if its stage tells that.
-    fn certain(&self, id: Id) -> Option<i64> {
-        let entry = self.find(id)?;
+    /// What a session reflects, if it lives and its stage tells that.
+    fn certain(&self, id: Id, now: Duration) -> Option<i64> {
+        let entry = self
+            .find(id)
+            .filter(|entry| entry.dies > milliseconds(now))?;
         self.reflects(id)
             .filter(|_| sessions::is_certain(&entry.session))
     }
