@@ -7,7 +7,7 @@ mod syslog;
 use std::fmt::{self, Arguments};
 use std::io::{self, Write};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -169,7 +169,7 @@ pub struct Lost(u64);
 /// The lines that were lost so far.
 pub fn lost() -> Lost {
     let lost = |output: &Output| output.sink().syslog.as_ref().map_or(0, Syslog::lost);
-    Lost(OUTPUT.get().map_or(0, lost) + UNTAKEN.load(Ordering::Relaxed))
+    Lost(OUTPUT.get().map_or(0, lost) + UNTAKEN.load(Ordering::Relaxed) as u64)
 }
 
 impl Lost {
@@ -246,8 +246,8 @@ impl Sink {
     }
 }
 
-/// Lines that standard error did not take.
-static UNTAKEN: AtomicU64 = AtomicU64::new(0);
+/// Lines that standard error did not take. (Not every processor of a small router has atomic numbers of 64 bits.)
+static UNTAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Writes a line to standard error, unless that would have to wait for whoever reads it. Where that
 /// fails there is nobody left to tell.

@@ -36,6 +36,23 @@ impl<T: fmt::Display> LogFormat<T> for Local {
     }
 }
 
+/// OpenWrt's logd takes all that stands before a space at that place behind the priority for the time, and throws it
+/// away: "joold[208]: the time" would lose its name.
+const PLACE_BEHIND_TIME: usize = 15;
+
+/// Moves the text of a line by one if it has a space at that place. (A time in front would do, too, but needs the time
+/// zone.)
+fn keep_whole(line: &mut Vec<u8>) {
+    let Some(end) = line.iter().position(|&byte| byte == b'>') else {
+        return;
+    };
+    let is_cut = line.get(end + 1 + PLACE_BEHIND_TIME) == Some(&b' ');
+    let colon = line.iter().position(|&byte| byte == b':');
+    if let Some(colon) = colon.filter(|_| is_cut) {
+        line.insert(colon + 1, b' ');
+    }
+}
+
 /// The system's log, connected or not.
 pub struct Syslog {
     path: PathBuf,
@@ -128,6 +145,7 @@ impl Syslog {
             Level::Info => self.line.notice(text),
             Level::Debug | Level::Trace => self.line.debug(text),
         };
+        keep_whole(&mut self.line.backend);
     }
 
     /// Sends the line, over a new connection if the old one has ended.

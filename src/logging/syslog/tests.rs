@@ -48,7 +48,7 @@ fn lines(log: &UnixDatagram) -> Vec<String> {
 fn text(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let (_, text) = line.split_once("]: ").unwrap();
-    text.to_owned()
+    text.trim_start().to_owned()
 }
 
 fn say(syslog: &mut Syslog, now: Instant, what: impl fmt::Display) {
@@ -85,13 +85,27 @@ fn a_line_is_one_datagram_with_facility_daemon_its_level_and_the_pid() {
         (Level::Info, 29),
         (Level::Debug, 31),
     ] {
-        syslog.write(now, level, &format_args!("{} {}", "a", "b"));
+        syslog.write(now, level, &format_args!("{}{}", "a", "b"));
         let mut buffer = [0; 64];
         let length = log.recv(&mut buffer).unwrap();
-        let expected = format!("<{priority}>joold[{}]: a b", process::id());
+        let expected = format!("<{priority}>joold[{}]: ab", process::id());
         assert_eq!(String::from_utf8_lossy(&buffer[..length]), expected);
     }
     assert_eq!((syslog.deadline(), syslog.lost()), (None, 0));
+}
+
+#[test]
+fn openwrts_log_takes_nothing_of_a_line_for_the_time() {
+    for (line, expected) in [
+        ("<29>joold[208]: the time", "<29>joold[208]:  the time"),
+        ("<29>joold[20801]: a time", "<29>joold[20801]:  a time"),
+        ("<29>joold[208]: time", "<29>joold[208]: time"),
+        ("<29>joold[2]: it", "<29>joold[2]: it"),
+    ] {
+        let mut line = line.as_bytes().to_vec();
+        keep_whole(&mut line);
+        assert_eq!(String::from_utf8_lossy(&line), expected);
+    }
 }
 
 #[test]
