@@ -40,6 +40,12 @@ const KEYS: [&str; 11] = [
 /// some 2,500 bytes each: enough for three times as many.
 const DEFAULT_NETLINK_BUFFER: u32 = 256 << 10;
 
+/// The longest refresh window, in milliseconds, and the most sessions that have one.
+const LONGEST_WINDOW: u32 = 10_000;
+const MOST_SESSIONS: u32 = 1 << 20;
+const _: () = assert!(LONGEST_WINDOW <= Limits::LONGEST_WINDOW);
+const _: () = assert!(MOST_SESSIONS as usize <= Limits::MOST_SESSIONS);
+
 /// As pfsync's: far below any timeout of a session, far above the time between two packets.
 const DEFAULT_REFRESH_WINDOW: u32 = 1000;
 
@@ -131,13 +137,13 @@ impl ModsocketConfig {
             refresh_window: number(
                 REFRESH_WINDOW,
                 DEFAULT_REFRESH_WINDOW,
-                0..=10_000,
+                0..=LONGEST_WINDOW,
                 "a whole number of milliseconds from 0 to 10000",
             )?,
             refresh_sessions: number(
                 REFRESH_SESSIONS,
                 DEFAULT_REFRESH_SESSIONS,
-                1..=1 << 20,
+                1..=MOST_SESSIONS,
                 "a whole number of sessions from 1 to 1048576",
             )?,
             ss_enabled,

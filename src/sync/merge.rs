@@ -63,7 +63,8 @@ pub fn keep_later(
 /// Whether `theirs` should stay when `own` goes, whose time is up: an incoming SYN that came after it, too, which
 /// counts for less than all else.
 fn follows(theirs: &Update, own: &Update, timeouts: &Timeouts) -> bool {
-    // For how long the time has been up, it does not tell. One that went on is not given up for that.
+    // For how long the time has been up, it does not tell. A connection that went on is not given up for that,
+    // though a SYN that came up to two seconds after it, and that nobody answered, gives way to it, too.
     let unseen = match is_further(theirs, own) {
         true => CLEANING,
         false => 0,

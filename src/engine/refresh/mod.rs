@@ -22,10 +22,17 @@ use crate::wire::update::{Body, Destination6, Update};
 /// How many sessions have a place, and how long a window is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// In milliseconds, 1 to 65534.
+    /// In milliseconds, 1 to [`Limits::LONGEST_WINDOW`].
     pub window: u32,
-    /// At least 1, and less than two millions.
+    /// 1 to [`Limits::MOST_SESSIONS`].
     pub sessions: usize,
+}
+
+impl Limits {
+    /// The longest window.
+    pub const LONGEST_WINDOW: u32 = NEVER as u32 - 1;
+    /// The most sessions.
+    pub const MOST_SESSIONS: usize = Link::PLACES;
 }
 
 /// What becomes of an update.
@@ -73,6 +80,8 @@ struct Entry {
     before: u32,
     after: u32,
 }
+
+const _: () = assert!(size_of::<Entry>() == 64);
 
 const VACANT: Entry = Entry {
     body: Body::ZERO,
@@ -124,8 +133,8 @@ impl Refreshes {
     /// Takes all the memory that it will ever have. `seed` should be hard to guess, or clients of
     /// the NAT64 could choose sessions that make this slow.
     pub fn new(limits: Limits, seed: u64) -> Self {
-        let window = u64::from(limits.window.clamp(1, u32::from(NEVER) - 1));
-        let sessions = limits.sessions.clamp(1, Link::PLACES);
+        let window = u64::from(limits.window.clamp(1, Limits::LONGEST_WINDOW));
+        let sessions = limits.sessions.clamp(1, Limits::MOST_SESSIONS);
         Self {
             window,
             shift: (window / STEPS).checked_ilog2().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::thin::thin;
+use crate::wire::lifetime::Timeouts;
 use crate::wire::session::{Format, Protocol, Session, State, Timer};
 use proptest::prelude::*;
 
@@ -404,6 +405,68 @@ proptest! {
         for (told, reported) in check.told.into_iter().zip(check.reported) {
             let what = |known: Known| (known.state, known.ends);
             prop_assert_eq!(told.map(what), reported.map(what));
+        }
+    }
+}
+
+/// Each session with a place is found there, by one chain.
+fn check_chains(refreshes: &Refreshes) {
+    let places = 0..refreshes.entries.len();
+    let mut found: Vec<_> = refreshes
+        .chains
+        .iter()
+        .flat_map(|&first| {
+            let is_link = |link: &Link| *link != Link::NONE;
+            let next = move |link: &Link| {
+                let next = refreshes.entries[link.place()].chain;
+                Some(next).filter(is_link)
+            };
+            std::iter::successors(Some(first).filter(is_link), next)
+        })
+        .map(Link::place)
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, places.clone().collect::<Vec<_>>());
+    for at in places {
+        let body = refreshes.entries[at].body;
+        let update = Update {
+            body,
+            destination6: None,
+            expiration: UDP,
+        };
+        let hash = body.hash(refreshes.seed);
+        assert_eq!(refreshes.find(hash, &update), Some(at));
+    }
+}
+
+proptest! {
+    #[test]
+    fn each_session_with_a_place_is_found_however_many_share_a_chain(
+        seed: u64,
+        places in 1usize..8,
+        chains in prop_oneof![Just(1usize), Just(2), Just(16)],
+        steps in prop::collection::vec((0u64..400, 0u16..20, 0u8..16), 1..200),
+    ) {
+        let limits = Limits { window: WINDOW as u32, sessions: places };
+        let mut refreshes = Refreshes::new(limits, seed);
+        refreshes.chains = vec![Link::NONE; chains].into_boxed_slice();
+        let timeouts = Timeouts { tcp_established: 0, tcp_transitory: 0, udp: UDP, icmp: 0 };
+        let mut now = 0;
+        for (pause, number, what) in steps {
+            now += pause;
+            while refreshes.next_due(now).is_some() {}
+            match what {
+                0 => {
+                    refreshes.clear();
+                }
+                1..6 => {
+                    refreshes.hear(now, &refresh(number, UDP), &timeouts, what == 1);
+                }
+                _ => {
+                    refreshes.offer(now, &refresh(number, UDP));
+                }
+            }
+            check_chains(&refreshes);
         }
     }
 }
