@@ -147,7 +147,7 @@ impl World {
                     }
                 }
                 Some((number, told)) => {
-                    let is_open = self.uncertain[told.id] || self.untold[told.id];
+                    let is_open = self.uncertain[told.id] || self.is_of_upstream(told.id);
                     let check = match told.is_certain && !is_open {
                         true => Check::InSyncLacksNothing,
                         false => Check::InSyncLacksNothingUncertain,
@@ -180,14 +180,22 @@ impl World {
         appeared <= Some(milliseconds(self.now.saturating_sub(long)))
     }
 
-    /// Whether a router's session may be another one than that which it told of, and is told again.
+    /// Whether a router with upstream's daemon used a session last: what that tells, some may never hear.
+    fn is_of_upstream(&self, id: Id) -> bool {
+        let mut upstreams = (0..self.nodes.len()).filter(|&node| self.setting.upstream[node]);
+        self.users[id].is_some_and(|user| upstreams.any(|node| user.is_of(node)))
+    }
+
+    /// Whether a router's session may be another one than that which it told of: one that is told again, or that
+    /// began somewhere since.
     fn may_be_new(&self, router: usize, told: &Told) -> bool {
         let kernel = self.nodes[router].kernel.as_ref();
         let used = kernel.and_then(|kernel| kernel.reflects(told.id));
         let lately = self.now.saturating_sub(ANNOUNCED).max(told.when);
         let kernels = self.nodes.iter().filter_map(|node| node.kernel.as_ref());
         let began = kernels.filter_map(|kernel| kernel.began(told.id)).max();
-        used > Some(milliseconds(lately)) || began > Some(milliseconds(told.when))
+        let is_new = began > Some(milliseconds(told.when)) && used >= began;
+        used > Some(milliseconds(lately)) || is_new
     }
 
     /// What holds in the end.

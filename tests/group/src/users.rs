@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use joold::wire::lifetime::{TOLERANCE, WAIT};
 
+use crate::faults::PAUSE;
+
 /// Who used a session last.
 #[derive(Clone, Copy, Debug)]
 pub struct User {
@@ -23,8 +25,8 @@ pub struct User {
 }
 
 impl User {
-    /// The next one uses it. A copy is on its way for up to `way` milliseconds, and waits until `awake` where a
-    /// daemon is not run.
+    /// The next one uses it. A copy is on its way for up to `way` milliseconds, and waits until `awake`, for a pause at
+    /// the longest, where a daemon is not run.
     pub fn next(
         user: Option<Self>,
         router: usize,
@@ -37,11 +39,16 @@ impl User {
             Some(user) if user.router == router => user.other,
             user => user.map(|user| user.at),
         };
+        let pause = PAUSE.as_millis() as i64;
         // What the daemons count as the same time, and by how much a copy seems to be younger than it is.
         let same = i64::from(TOLERANCE) + way;
         let turned = match user {
             Some(user) if user.resets != resets => Some(user.at),
             user => user.and_then(|user| user.turned),
+        };
+        let is_blurred = |turned: i64| {
+            let has_waited = turned >= awake - pause - way && at - awake <= same;
+            at - turned <= same || has_waited
         };
         Self {
             router,
@@ -50,7 +57,7 @@ impl User {
             dies,
             resets,
             turned,
-            is_blurred: turned.is_some_and(|turned| at - turned.max(awake) <= same),
+            is_blurred: turned.is_some_and(is_blurred),
         }
     }
 
@@ -68,6 +75,11 @@ impl User {
         // The last daemon may not have come to tell it.
         const HELD: i64 = 1000;
         (silence.start - HELD..silence.end).contains(&self.at)
+    }
+
+    /// Whether that was a packet through that router.
+    pub fn is_of(&self, router: usize) -> bool {
+        self.router == router
     }
 
     /// Whether it has ended. Nobody tells of that, so who had not heard of its last packets by then may
