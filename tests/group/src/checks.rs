@@ -182,8 +182,7 @@ impl World {
 
     /// Whether a router with upstream's daemon used a session last: what that tells, some may never hear.
     fn is_of_upstream(&self, id: Id) -> bool {
-        let mut upstreams = (0..self.nodes.len()).filter(|&node| self.setting.upstream[node]);
-        self.users[id].is_some_and(|user| upstreams.any(|node| user.is_of(node)))
+        self.users[id].is_some_and(|user| self.setting.upstream[user.router])
     }
 
     /// Whether a router's session may be another one than that which it told of: one that is told again, or that

@@ -9,7 +9,8 @@ use crate::faults::PAUSE;
 /// Who used a session last.
 #[derive(Clone, Copy, Debug)]
 pub struct User {
-    router: usize,
+    /// The router that it went through.
+    pub router: usize,
     /// When, in milliseconds since the start.
     pub at: i64,
     /// When another router had used it before.
@@ -75,11 +76,6 @@ impl User {
         // The last daemon may not have come to tell it.
         const HELD: i64 = 1000;
         (silence.start - HELD..silence.end).contains(&self.at)
-    }
-
-    /// Whether that was a packet through that router.
-    pub fn is_of(&self, router: usize) -> bool {
-        self.router == router
     }
 
     /// Whether it has ended. Nobody tells of that, so who had not heard of its last packets by then may
